@@ -1,0 +1,77 @@
+"""Moves faces along an attribute.
+
+    python experiments/apply_vector.py --run runs/y --data data/x --attribute Eyeglasses --factors -4 -2 0 2 4
+
+writes runs/y/figures/Eyeglasses.png: a row a face, first the original, then a column a factor.
+"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import jvae
+from jvae import cli
+from jvae.data.faces import find_faces, open_store, pick_faces
+from jvae.render.figure import labelled, save_png
+from jvae.render.grid import render_grid, split_grid
+
+
+def main(
+    run: Path,
+    data: Path,
+    attribute: str,
+    factors: tuple[float, ...] = (-4, -3, -2, -1, 0, 1, 2, 3, 4),
+    unit: Literal["unit", "raw", "sd"] = "unit",
+    count: int = 5,
+    images: tuple[str, ...] = (),
+    split: str = "test",
+    seed: int = 0,
+    vectors: Path | None = None,
+    out: Path | None = None,
+    raw: bool = False,
+) -> None:
+    """Moves faces along an attribute: a row a face, the original and then a column a factor.
+
+    Args:
+      run: directory of the trained run.
+      data: packed store.
+      attribute: whose vector is added.
+      factors: how often, one after the other.
+      unit: of the factors: unit length, raw (1 is the way between the mean faces), or sd (standard deviations).
+      count: faces to pick.
+      images: image_ids of the store or image files, instead of picking.
+      split: to pick from, faces that do not have the attribute.
+      seed: of the choice.
+      vectors: file of the vectors (default: vectors.npz in the run).
+      out: PNG to write (default: figures/<attribute>.png in the run).
+      raw: bare tiles without labels.
+    """
+    model = jvae.load(run)
+    store = open_store(data, model.image_size)
+    known = jvae.AttributeVectors.load(vectors or run / "vectors.npz")
+    if known.origin.step != model.step:
+        print(
+            f"warning: the vectors are of step {known.origin.step} and the run is at {model.step}: "
+            "experiments/attribute_vectors.py estimates them anew",
+            file=sys.stderr,
+        )
+    vector = known[attribute]
+    faces = find_faces(store, images) if images else pick_faces(store, count, split=split, without=attribute, seed=seed)
+    latents = jvae.apply_vector(model.encode(faces.images), vector, factors, unit)
+    picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
+    out = out or run / "figures" / f"{attribute}.png"
+    if not raw:
+        names = {"unit": "unit lengths", "raw": "differences of the means", "sd": "standard deviations"}
+        picture = labelled(
+            split_grid(picture, len(latents), len(factors) + 1),
+            rows=faces.names,
+            columns=["original", *(f"{factor:+g}" if factor else "0" for factor in factors)],
+            title=f"{attribute}, in {names[unit]}",
+            breaks=(1,),
+        )
+    save_png(out, picture)
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,22 @@
+"""Makes a TFDS data set: python -m experiments.prepare_tfds --path data/celeba --data-dir ~/tensorflow_datasets"""
+
+from pathlib import Path
+
+from jvae.cli import run
+from jvae.data.tfds import CelebATFDS, prepare
+
+
+def main(path: Path, data_dir: Path) -> None:
+    """Makes the TFDS data set celeb_a_with_ids from a CelebA folder downloaded by hand, without TensorFlow.
+
+    Args:
+      path: the folder with img_align_celeba (or its zip) and list_attr_celeba.txt; partition, landmark and identity
+        tables are used when they are there.
+      data_dir: where TFDS keeps data sets.
+    """
+    directory = prepare(path, data_dir)
+    print(f"{directory}: {len(CelebATFDS(directory))} images; pack them with --source tfds --path {directory}")
+
+
+if __name__ == "__main__":
+    run(main)

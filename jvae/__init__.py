@@ -1,0 +1,64 @@
+"""jvae: train a variational autoencoder on faces, fast, and work in its latent space.
+
+    model = jvae.load("runs/y")
+    store = jvae.PackedStore.open("data/x")
+    z = model.encode(store.images[:5])  # [5,d]
+    glasses = jvae.AttributeVectors.load("runs/y/vectors.npz")["Eyeglasses"]
+    pictures = jvae.apply_vector(z, glasses, range(-4, 5), model=model)  # uint8 [5,9,h,w,3]
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jvae.config import Config, preset
+    from jvae.data.packed import PackedStore, pack
+    from jvae.data.synthetic import RenderedFaces
+    from jvae.errors import InputError
+    from jvae.frozen import Model, load
+    from jvae.latent.paths import apply_vector, lerp, morph, slerp
+    from jvae.latent.vectors import AttributeVector, AttributeVectors
+    from jvae.training.loop import train
+
+_HOMES = {
+    "Config": "config",
+    "preset": "config",
+    "PackedStore": "data.packed",
+    "pack": "data.packed",
+    "RenderedFaces": "data.synthetic",
+    "InputError": "errors",
+    "Model": "frozen",
+    "load": "frozen",
+    "apply_vector": "latent.paths",
+    "lerp": "latent.paths",
+    "morph": "latent.paths",
+    "slerp": "latent.paths",
+    "AttributeVector": "latent.vectors",
+    "AttributeVectors": "latent.vectors",
+    "train": "training.loop",
+}
+
+__all__ = [  # noqa: PLE0604
+    "AttributeVector",
+    "AttributeVectors",
+    "Config",
+    "InputError",
+    "Model",
+    "PackedStore",
+    "RenderedFaces",
+    "apply_vector",
+    "lerp",
+    "load",
+    "morph",
+    "pack",
+    "preset",
+    "slerp",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on first use, so that `import jvae` starts at once and imports no jax."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jvae' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"jvae.{_HOMES[name]}"), name)

@@ -1,0 +1,29 @@
+"""How every experiment script starts: flags from the function's signature, one line for a user's mistake."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jvae.errors import InputError
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Parses the command line into `main`'s arguments and calls it; exits 2 on bad input, 130 on Ctrl-C.
+
+    Args:
+      main: a function whose annotated signature and docstring are the command line (by tyro).
+
+    Raises:
+      SystemExit: always on failure, after one line on stderr for `InputError` and `OSError` (a missing file, a full
+        disk). Any other exception is a bug and keeps its traceback.
+    """
+    import tyro  # here, so that jvae imports where tyro is not installed
+
+    try:
+        tyro.cli(main, description=main.__doc__)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

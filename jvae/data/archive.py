@@ -1,0 +1,149 @@
+"""The files of a folder or of a zip, by name; both may be read from many threads and after a fork."""
+
+import mmap
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+from jvae.errors import InputError
+
+_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+)  # what counts as an image by its name; what it is, its bytes say
+
+
+class Files(Protocol):
+    """Image files by their base names."""
+
+    path: Path
+    kind: str
+
+    @property
+    def names(self) -> list[str]:
+        """The base names of the images."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The bytes of file `name`; InputError when they cannot be read."""
+        ...
+
+
+class FolderFiles:
+    """The image files of one folder."""
+
+    kind = "folder"
+
+    def __init__(self, path: Path):
+        """Lists the folder; hidden files are left out (macOS copies bring `._000001.jpg`)."""
+        self.path = path
+        with os.scandir(path) as entries:
+            self.names = [e.name for e in entries if _is_image(e.name)]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of file `name`; InputError when it cannot be read."""
+        try:
+            with open(self.path / name, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror}") from None
+
+
+class ZipFiles:
+    """The image files of a zip, wherever in it they lie, read without unpacking.
+
+    zipfile's own reader seeks a shared file under a lock, and a forked child shares the offset without the lock. Here
+    the directory is read once, and a file is a slice of a memory map.
+    """
+
+    kind = "zip"
+
+    def __init__(self, path: Path):
+        """Reads the zip's directory; InputError when it is none."""
+        self.path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                infos = archive.infolist()
+        except zipfile.BadZipFile:
+            raise InputError(f"{path} is not a whole zip file: download it again") from None
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        for info in infos:
+            name = info.filename.rsplit("/", 1)[-1]
+            if not _is_image(name):
+                continue
+            if info.flag_bits & 1 or info.compress_type not in (
+                zipfile.ZIP_STORED,
+                zipfile.ZIP_DEFLATED,
+            ):
+                raise InputError(f"{path} holds {name} encrypted or in an unusual compression: unpack it")
+            if name in self._infos:
+                raise InputError(f"{path} holds {name} twice, also as {info.filename}: unpack it and keep one")
+            self._infos[name] = info
+        with open(path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @property
+    def names(self) -> list[str]:
+        """The base names of the images, in the zip's order."""
+        return list(self._infos)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of file `name`; InputError when they are damaged."""
+        info = self._infos[name]
+        # The local header's name and extra field may be of other lengths than the directory's.
+        head = self._map[info.header_offset : info.header_offset + 30]
+        try:
+            magic, name_length, extra_length = struct.unpack("<4s22xHH", head)
+            start = info.header_offset + 30 + name_length + extra_length
+            data = self._map[start : start + info.compress_size]
+            if info.compress_type == zipfile.ZIP_DEFLATED:
+                data = zlib.decompress(data, -15, info.file_size)
+        except (struct.error, zlib.error):
+            raise InputError(f"{name} is damaged in {self.path.name}") from None
+        if magic != b"PK\x03\x04" or zlib.crc32(data) != info.CRC:
+            raise InputError(f"{name} is damaged in {self.path.name}")
+        return data
+
+
+def open_images(root: Path) -> Files:
+    """The images of a CelebA folder: `img_align_celeba/`, once or twice nested, or `img_align_celeba.zip`.
+
+    Args:
+      root: the folder; its `Img/` is searched too. A folder with images goes before a zip.
+
+    Raises:
+      InputError: there is neither, or there are no images in it.
+    """
+    seen: list[Path] = []
+    for base in (root, root / "Img"):
+        for folder in (
+            base / "img_align_celeba",
+            base / "img_align_celeba" / "img_align_celeba",
+        ):
+            if folder.is_dir():
+                seen.append(folder)
+                files = FolderFiles(folder)
+                if files.names:
+                    return files
+    for archive in (
+        root / "img_align_celeba.zip",
+        root / "Img" / "img_align_celeba.zip",
+    ):
+        if archive.is_file():
+            seen.append(archive)
+            files = ZipFiles(archive)
+            if files.names:
+                return files
+    if seen:
+        raise InputError(f"no images (.jpg) in {seen[0]}: unpack or copy CelebA's aligned images there")
+    raise InputError(
+        f"no img_align_celeba folder and no img_align_celeba.zip in {root}: put CelebA's aligned images there"
+    )
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")

@@ -1,0 +1,131 @@
+"""One image, as bytes or pixels, to a uint8 square: decode, crop, resize with anti-aliasing."""
+
+import io
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps
+
+from jvae.errors import InputError, unknown
+
+CROPS: tuple[str, ...] = ("center", "squash")
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO is what many cameras make of a JPEG
+_FILTER = Image.Resampling.BILINEAR  # Pillow widens it by the scale, so it is a triangle over all pixels that count
+_CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
+
+
+def check_size(size: int) -> None:
+    """Raises InputError unless `size` is a positive multiple of 16."""
+    if size <= 0 or size % 16:
+        below = max(size // 16 * 16, 16)
+        raise InputError(f"size={size} is not a positive multiple of 16: use {below} or {below + 16}")
+
+
+def check_crop(crop: str) -> None:
+    """Raises InputError unless `crop` is one of CROPS."""
+    if crop not in CROPS:
+        raise unknown("crop", crop, CROPS)
+
+
+def crop_box(width: int, height: int, crop: str) -> tuple[float, float, float, float]:
+    """The part of a `width` x `height` image that is kept: left, top, right, bottom in pixels.
+
+    `squash` keeps all. `center` keeps the 148x148 in the middle of CelebA's 178x218, the same part of an image of
+    that shape in another resolution, and the largest centred square of any other: it may be a face already cropped.
+    """
+    if crop == "squash":
+        return 0, 0, width, height
+    if abs(width * _CELEBA_HEIGHT - height * _CELEBA_WIDTH) <= 0.01 * height * _CELEBA_WIDTH:
+        side = width * _CELEBA_CROP / _CELEBA_WIDTH
+    else:
+        side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the image") -> np.ndarray:
+    """Decodes, crops and resizes one image.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its resolution where that still has a pixel for each one
+    asked for: libjpeg then averages pixels as it decodes, and the resize has less to do. The result differs from a
+    full decode by about 1 in 255 on average.
+
+    Args:
+      image: the bytes of a JPEG (or PNG, WebP, BMP), or pixels, uint8 [h,w,3] or [h,w]. Colours become RGB, a
+        transparent image gets a white ground, and an Exif orientation is applied.
+      size: height and width of the result in pixels, a multiple of 16.
+      crop: "center" or "squash", see `crop_box`.
+      name: what to call the image in an error.
+
+    Returns:
+      uint8 [size,size,3].
+
+    Raises:
+      InputError: an unknown crop or size, or an image that is none, is damaged, or is of another format (a GIF).
+    """
+    check_size(size)
+    check_crop(crop)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+            raise InputError(f"{name} is {image.dtype} {list(image.shape)}: pixels are uint8 [h,w,3]")
+        if image.shape == (size, size, 3):
+            return image  # any crop of a square is itself
+        picture = Image.fromarray(image).convert("RGB")
+        return _resize(picture, size, crop_box(picture.width, picture.height, crop))
+    if image[:3] == b"\xff\xd8\xff" and b"Exif\0\0" not in image[:4096]:
+        try:
+            return _from_jpeg(image, size, crop)
+        except ValueError:
+            pass  # CMYK, or stray bytes that Pillow passes over as every viewer does; or damaged, and Pillow says how
+    picture = _open(image, name)
+    return _resize(picture, size, crop_box(picture.width, picture.height, crop))
+
+
+def _from_jpeg(data: bytes, size: int, crop: str) -> np.ndarray:
+    header: Any = simplejpeg.decode_jpeg_header(data)
+    height, width = header[:2]
+    left, top, right, bottom = crop_box(width, height, crop)
+    # Only 1, 2, 4 and 8 have vector code in libjpeg-turbo; the factors between cost more than the full decode.
+    # A quarter and an eighth alias unless the resize still halves.
+    side = min(right - left, bottom - top)
+    factor = next((f for f, pixels in ((8, 16), (4, 8), (2, 2)) if side >= size * pixels), 1)
+    pixels = simplejpeg.decode_jpeg(
+        data, "RGB", min_height=math.ceil(height / factor), min_width=math.ceil(width / factor), min_factor=factor
+    )
+    # Rows outside the crop are dropped before Pillow copies them.
+    first, last = math.floor(top / factor), math.ceil(bottom / factor)
+    box = (left / factor, top / factor - first, right / factor, bottom / factor - first)
+    return _resize(Image.fromarray(pixels[first:last]), size, box)
+
+
+def _resize(picture: Image.Image, size: int, box: tuple[float, float, float, float]) -> np.ndarray:
+    # A picture many times too large is first averaged by whole factors, which Pillow does much faster.
+    return np.asarray(picture.resize((size, size), _FILTER, box=box, reducing_gap=3.0))
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """Any image that is not a plain JPEG, as an upright RGB picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, and of size short of Pillow's limit
+            picture = Image.open(io.BytesIO(data))
+            if picture.format not in _FORMATS:
+                raise InputError(f"{name} is a {picture.format}, not a JPEG: convert it to JPEG or PNG")
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith("I;16"):  # which convert would clip, not scale
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            if picture.has_transparency_data:
+                picture = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+            return picture.convert("RGB")
+    except InputError:
+        raise
+    except Image.UnidentifiedImageError:
+        what = "is empty" if not data else "is not an image"
+        raise InputError(f"{name} {what}: give a JPEG or PNG") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} is damaged ({error}): replace it") from None

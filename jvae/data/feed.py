@@ -1,0 +1,136 @@
+"""A packed store to device chunks: k batches for one call of the compiled loop.
+
+The order of the images is a function of the key and the step alone: each epoch is a permutation from `fold_in(key, epoch)`,
+cut into whole batches. So a resumed run sees what an undisturbed one would have seen, and a resident store and a
+streamed one train on the same batches.
+"""
+
+import functools
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh
+
+from jvae.errors import InputError
+from jvae.mesh import along_data, on_accelerator, replicated
+
+
+class Chunk(NamedTuple):
+    """k batches for the device.
+
+    Attributes:
+      images: resident: every training image, uint8 [n,h,w,3], whole on every device; streamed: uint8 [k,b,h,w,3], split on b.
+      order: resident: int32 [k,b], rows of `images`, split on b; streamed: None.
+    """
+
+    images: jax.Array
+    order: jax.Array | None
+
+
+def select(chunk: Chunk, i: jax.Array, mesh: Mesh) -> jax.Array:
+    """Batch i of a chunk, uint8 [b,h,w,3] split on b. Every device gathers only its own rows."""
+    if chunk.order is None:
+        batch = lax.dynamic_index_in_dim(chunk.images, i, keepdims=False)
+    else:
+        batch = chunk.images[lax.dynamic_index_in_dim(chunk.order, i, keepdims=False)]
+    return lax.with_sharding_constraint(batch, along_data(mesh))
+
+
+@functools.partial(jax.jit, static_argnames=("n", "b", "k"))
+def chunk_order(key: jax.Array, step: jax.Array, *, n: int, b: int, k: int) -> jax.Array:
+    """Which of n images the k batches from `step` on hold, int32 [k,b].
+
+    Every epoch visits n // b · b images, each once; the few left over differ from epoch to epoch.
+    """
+    per_epoch = n // b
+    epochs = -(-k // per_epoch) + 1  # a chunk may begin inside one epoch and end in another
+    shuffle = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), n)[: per_epoch * b])
+    batches = shuffle(step // per_epoch + jnp.arange(epochs)).reshape(epochs * per_epoch, b)
+    return lax.dynamic_slice(batches, (step % per_epoch, 0), (k, b)).astype(jnp.int32)
+
+
+class Feed:
+    """Chunks of the rows `indices` of a store's images, on the devices of `mesh`.
+
+    Args:
+      images: uint8 [n,h,w,3], usually the store's memory map.
+      indices: int64 [n'], the rows to train on.
+      batch_size: b, over all devices; must divide over them.
+      chunk_steps: k.
+      key: of the order.
+      mesh: the devices.
+      residency: "resident", "streamed", or "auto": resident when the images fit in half of the device's free memory.
+
+    Raises:
+      InputError: fewer images than a batch; or "resident" was asked for and does not fit.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        indices: np.ndarray,
+        *,
+        batch_size: int,
+        chunk_steps: int,
+        key: jax.Array,
+        mesh: Mesh,
+        residency: str = "auto",
+    ) -> None:
+        if len(indices) < batch_size:
+            raise InputError(
+                f"{len(indices)} training images do not fill one batch of batch_size={batch_size}: "
+                "pack more or choose a smaller batch"
+            )
+        self._images, self._indices, self._mesh = images, indices, mesh
+        self._key = jax.device_put(key, replicated(mesh))
+        self._order = functools.partial(chunk_order, n=len(indices), b=batch_size, k=chunk_steps)
+        needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
+        if residency == "resident" and needed > free:
+            raise InputError(
+                f"{needed / 2**30:.1f} GiB of training images do not fit in {free / 2**30:.1f} GiB of free device memory: "
+                "use --residency streamed"
+            )
+        self.resident = residency == "resident" or (residency == "auto" and 2 * needed <= free)
+        self._on_device = jax.device_put(images[indices], replicated(mesh)) if self.resident else None
+
+    def chunks(self, step: int) -> Iterator[Chunk]:
+        """The chunks from `step` on, without end, each k steps after the one before.
+
+        A streamed chunk is read and uploaded by a thread while the one before it trains.
+        """
+        k = self._order.keywords["k"]
+        if self._on_device is not None:
+            while True:
+                order = self._order(self._key, self._scalar(step))
+                yield Chunk(self._on_device, jax.device_put(order, along_data(self._mesh, 1)))
+                step += k
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read, step)
+            while True:
+                step += k
+                chunk, coming = coming.result(), reader.submit(self._read, step)
+                yield chunk
+
+    def _read(self, step: int) -> Chunk:
+        order = np.asarray(jax.device_get(self._order(self._key, self._scalar(step))))
+        images = self._images[self._indices[order]]  # [k,b,h,w,3]
+        return Chunk(jax.device_put(images, along_data(self._mesh, 1)), None)
+
+    def _scalar(self, step: int) -> jax.Array:
+        return jax.device_put(np.int32(step), replicated(self._mesh))
+
+
+def free_bytes(mesh: Mesh) -> int:
+    """Free memory of one device of `mesh`, in bytes; a CPU's devices share the machine's."""
+    device = mesh.local_devices[0]
+    stats = device.memory_stats() or {}
+    if on_accelerator(mesh) and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return available // len(mesh.local_devices)

@@ -1,0 +1,244 @@
+"""The packed store: a directory of decoded images and their labels, written whole or not at all, opened as a map.
+
+images.npy   uint8 [n,h,w,3]
+labels.csv   image_id, split, then a column of 0 and 1 an attribute; a row an image
+meta.json    `Meta`
+"""
+
+import dataclasses
+import json
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jvae.data.celeba import SPLITS, Source
+from jvae.data.decode import CROPS, crop_box, preprocess
+from jvae.data.packing import FORMAT, IMAGES, LABELS, META, Meta, write_store
+from jvae.errors import InputError, unknown
+
+__all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
+
+
+def pack(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    size: int,
+    crop: str,
+    count: int | None = None,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> "PackedStore":
+    """Decodes every image of `source` once, on all cores, into a store in the directory `out`.
+
+    The order is the source's. `out` appears when the store is complete: a pack that fails or is killed leaves
+    nothing there, and a store that was there stays. A source that draws its images (it has `render` and `labels`, and
+    the same `size`) is drawn in large batches instead.
+
+    Args:
+      source: the images.
+      out: the directory to make.
+      size: height and width in pixels, a multiple of 16.
+      crop: "center" or "squash", see `preprocess`.
+      count: pack only so many, evenly spaced over the source; None for all.
+      skip_bad: leave out images that cannot be read, and record them in the store's meta.
+      overwrite: replace the store that is at `out`.
+      workers: decoding threads; None for one a core.
+      progress: show a progress bar.
+
+    Returns:
+      The store, open.
+
+    Raises:
+      InputError: `out` exists, the disk is too small, an argument is out of range, or images cannot be read (all are
+        looked at first, so the message counts them).
+      OSError: the disk is full after all, or cannot be written.
+    """
+    write_store(
+        source,
+        out,
+        size=size,
+        crop=crop,
+        count=count,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
+        workers=workers,
+        progress=progress,
+    )
+    return PackedStore.open(out)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PackedStore:
+    """An open store.
+
+    Attributes:
+      path: its directory.
+      meta: what is known of it as a whole.
+      images: uint8 [n,h,w,3], a read-only memory map.
+      image_ids: str [n].
+      splits: str [n], each one of SPLITS.
+      attrs: bool [n,a].
+    """
+
+    path: Path
+    meta: Meta
+    images: np.ndarray
+    image_ids: np.ndarray
+    splits: np.ndarray
+    attrs: np.ndarray
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "PackedStore":
+        """Opens the store in directory `path`, checking that its three files fit together but not every byte.
+
+        Raises:
+          InputError: there is none, a newer jvae wrote it, or a file is missing, cut or of another store.
+        """
+        path = Path(path)
+        meta = _read_meta(path)
+        labels = _read_labels(path / LABELS, meta)
+        return cls(
+            path=path,
+            meta=meta,
+            images=_map_images(path / IMAGES, meta),
+            image_ids=np.asarray(labels["image_id"], str),
+            splits=np.asarray(labels["split"], str),
+            attrs=np.asarray(labels[list(meta.attribute_names)], bool),
+        )
+
+    def __len__(self) -> int:
+        return self.meta.count
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images in pixels."""
+        return self.meta.size
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """The names of the columns of `attrs`."""
+        return self.meta.attribute_names
+
+    def indices(self, split: str | None) -> np.ndarray:
+        """The rows of `split`, or all rows for None, in order: int64 [m].
+
+        Raises:
+          InputError: no such split, or no images in it.
+        """
+        if split is None:
+            return np.arange(len(self), dtype=np.int64)
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        rows = np.flatnonzero(self.splits == split).astype(np.int64)
+        if not len(rows):
+            there = ", ".join(f"{n} {s}" for s, n in self.meta.counts.items() if n)
+            raise InputError(f"{self.path} has no {split} images (it has {there}): pack more, or use another split")
+        return rows
+
+    def index(self, image_id: str) -> int:
+        """The row of image `image_id`; InputError with the ids nearest by number when it is not there."""
+        rows = np.flatnonzero(self.image_ids == image_id)
+        if len(rows):
+            return int(rows[0])
+        number = _number(image_id)
+        if number < 0:
+            first, last = self.image_ids[0], self.image_ids[-1]
+            raise InputError(f"unknown image_id {image_id!r} in {self.path}: it has {len(self)}, from {first} to {last}")
+        numbers = np.array([_number(i) for i in self.image_ids.tolist()])
+        close = self.image_ids[np.argsort(np.abs(numbers - number), kind="stable")[:3]]
+        raise InputError(f"unknown image_id {image_id!r} in {self.path}: the nearest are {', '.join(close)}")
+
+    def attribute(self, name: str) -> int:
+        """The column of attribute `name`; InputError with the nearest names when it is not there."""
+        if name not in self.attribute_names:
+            raise unknown("attribute", name, self.attribute_names)
+        return self.attribute_names.index(name)
+
+    def verify(self) -> None:
+        """Reads every byte; InputError when a checksum is not the meta file's."""
+        crc = 0
+        step = max(1, (16 << 20) // self.images[:1].nbytes)
+        for start in range(0, len(self), step):
+            crc = zlib.crc32(np.ascontiguousarray(self.images[start : start + step]).data, crc)
+        found = {IMAGES: f"{crc:08x}", LABELS: f"{zlib.crc32((self.path / LABELS).read_bytes()):08x}"}
+        for name, value in found.items():
+            if value != self.meta.crc32[name]:
+                raise InputError(
+                    f"{self.path / name} has the checksum {value} and was written with {self.meta.crc32[name]}: it has"
+                    " changed; pack again"
+                )
+
+
+def _number(image_id: str) -> int:
+    digits = re.findall(r"\d+", image_id)
+    return int(digits[-1]) if digits else -1
+
+
+def _read_meta(path: Path) -> Meta:
+    if not (path / META).is_file():
+        what = f"{path} is no packed store: it has no {META}" if path.is_dir() else f"no packed store at {path}"
+        raise InputError(f"{what}; make one with experiments/pack.py")
+    try:
+        fields = json.loads((path / META).read_text(encoding="utf-8"))
+        if fields["format"] > FORMAT:
+            raise InputError(
+                f"{path} has format {fields['format']} and this jvae reads up to {FORMAT}: update jvae or pack again"
+            )
+        known = {f.name for f in dataclasses.fields(Meta)}
+        meta = Meta(**{k: v for k, v in fields.items() if k in known})
+        return dataclasses.replace(meta, attribute_names=tuple(meta.attribute_names))
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path / META} is damaged ({error}): pack again") from None
+
+
+def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
+    columns = ["image_id", "split", *meta.attribute_names]
+    if not path.is_file():
+        raise InputError(f"{path} is missing: pack again")
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = file.readline().rstrip("\n").split(",")
+        if found != columns:
+            odd = next((f"{f!r} where {c!r} belongs" for f, c in zip(found, columns, strict=False) if f != c), "")
+            raise InputError(
+                f"{path} has {len(found)} columns where {META} names {len(columns)}{', ' + odd if odd else ''};"
+                " pack again"
+            )
+        types: Any = {"image_id": str, "split": str, **dict.fromkeys(meta.attribute_names, np.uint8)}
+        labels = pd.read_csv(path, dtype=types, keep_default_na=False)  # an id may be "NA"
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({str(error).strip()}): pack again") from None
+    if len(labels) != meta.count:
+        raise InputError(f"{path} has {len(labels)} rows and {META} says {meta.count}: pack again")
+    if not np.isin(np.asarray(labels["split"], str), SPLITS).all():
+        raise InputError(f"{path} has a split that is not one of {', '.join(SPLITS)}: pack again")
+    return labels
+
+
+def _map_images(path: Path, meta: Meta) -> np.ndarray:
+    shape = (meta.count, meta.size, meta.size, 3)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: pack again")
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError):
+        size, whole = path.stat().st_size, 128 + int(np.prod(shape))
+        what = f"is cut: {size} bytes of {whole}" if size < whole else "is no array file"
+        raise InputError(f"{path} {what}; pack again") from None
+    if images.shape != shape or images.dtype != np.uint8:
+        raise InputError(
+            f"{path} is {images.dtype} {list(images.shape)} and {META} says uint8 {list(shape)}: pack again"
+        )
+    return images

@@ -1,0 +1,261 @@
+"""Packing: every image of a source decoded once, by all cores, into a store that appears whole or not at all."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shutil
+import zlib
+from collections import Counter, deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from jvae.data.celeba import SPLITS, Source
+from jvae.data.decode import check_crop, check_size, preprocess
+from jvae.errors import InputError
+from jvae.files import replacing
+
+FORMAT = 1  # raised when an older jvae could not read the store
+IMAGES, LABELS, META = "images.npy", "labels.csv", "meta.json"
+
+_CHUNK = 64  # images a task: some 15 ms of work, far more than a task costs
+_RENDER = 512  # images a call of `render`
+_NAMED = 10  # broken images that an error names
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What is known of a store as a whole; its meta.json.
+
+    Attributes:
+      format: the version of the layout.
+      source: what the images are: "CelebA folder".
+      count: images in the store; `counts` has them by split.
+      source_count: images in the source, of which these are an even sample if there were more.
+      size: height and width in pixels.
+      crop: "center" or "squash".
+      attribute_names: the columns of labels.csv after image_id and split.
+      missing: images that the source's table names and the source lacks.
+      skipped: by image id, why it was left out.
+      crc32: of the pixels in images.npy (without its header), and of labels.csv, as eight hex digits.
+    """
+
+    source: str
+    count: int
+    counts: dict[str, int]
+    source_count: int
+    size: int
+    crop: str
+    attribute_names: tuple[str, ...]
+    missing: int
+    skipped: dict[str, str]
+    crc32: dict[str, str]
+    format: int = FORMAT
+
+
+class _Rows(NamedTuple):
+    """Some decoded images in the source's order; `bad` are those that could not be, with the reason."""
+
+    images: np.ndarray  # uint8 [b,size,size,3]
+    attrs: np.ndarray  # bool [b,a]
+    ids: list[str]
+    splits: list[str]
+    bad: dict[str, str]
+    done: int  # images looked at
+
+
+def write_store(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    size: int,
+    crop: str,
+    count: int | None = None,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Meta:
+    """Writes a packed store of `source` to the directory `out`; see `jvae.data.packed.pack`."""
+    out = Path(out)
+    check_size(size)
+    check_crop(crop)
+    total = len(source)
+    count = total if count is None else count
+    if not 0 < count <= total:
+        raise InputError(f"count={count} of a source that has {total} images: give 1 to {total}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: give 1 or more, or none for all cores")
+    indices = np.arange(count, dtype=np.int64) * total // count  # evenly spaced, so the splits keep their shares
+    with _new_directory(out, overwrite) as part:
+        _check_space(out.parent, count * (size * size * 3 + 128))
+        part.mkdir()
+        bar = tqdm(total=count, unit="image", unit_scale=True, desc="pack", disable=not progress)
+        with bar, contextlib.closing(_decoded(source, indices, size, crop, workers)) as blocks:
+            meta = _write(part, blocks, source, size, crop, skip_bad, bar)
+        (part / META).write_text(json.dumps(dataclasses.asdict(meta), indent=2) + "\n", encoding="utf-8")
+    return meta
+
+
+def _write(
+    part: Path, blocks: Iterator[_Rows], source: Source, size: int, crop: str, skip_bad: bool, bar: tqdm
+) -> Meta:
+    ids: list[str] = []
+    splits: list[str] = []
+    attrs: list[np.ndarray] = []
+    bad: dict[str, str] = {}
+    crc = 0
+    # Written in order with write(), not through a memory map, where a full disk would be a SIGBUS and not an OSError.
+    with open(part / IMAGES, "wb") as file:
+        _write_header(file, bar.total, size)
+        for rows in blocks:
+            bad.update(rows.bad)
+            if skip_bad or not bad:  # after a bad one the rest is only looked through, to name them all
+                pixels = np.ascontiguousarray(rows.images).data
+                crc = zlib.crc32(pixels, crc)
+                file.write(pixels)
+                ids += rows.ids
+                splits += rows.splits
+                attrs.append(rows.attrs)
+            bar.update(rows.done)
+        if bad and not (skip_bad and ids):
+            named = "; ".join(list(bad.values())[:_NAMED])
+            more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+            way = "none is left" if skip_bad else "mend them, or leave them out with --skip-bad"
+            raise InputError(f"{len(bad)} of {bar.total} images cannot be packed: {named}{more}; {way}")
+        file.seek(0)
+        _write_header(file, len(ids), size)
+        file.flush()
+        os.fsync(file.fileno())
+    counts = {s: splits.count(s) for s in SPLITS}
+    labels = pd.DataFrame(np.concatenate(attrs).astype(np.uint8), columns=list(source.attribute_names))
+    labels.insert(0, "image_id", ids)
+    labels.insert(1, "split", splits)
+    if len(set(ids)) < len(ids):
+        twice = next(i for i, n in Counter(ids).items() if n > 1)
+        raise InputError(f"the source has more than one image called {twice}: names must differ")
+    text = labels.to_csv(index=False, lineterminator="\n").encode()
+    (part / LABELS).write_bytes(text)
+    return Meta(
+        source=source.name,
+        count=len(ids),
+        counts=counts,
+        source_count=len(source),
+        size=size,
+        crop=crop,
+        attribute_names=tuple(source.attribute_names),
+        missing=int(getattr(source, "missing", 0)),
+        skipped=bad,
+        crc32={IMAGES: f"{crc:08x}", LABELS: f"{zlib.crc32(text):08x}"},
+    )
+
+
+def _write_header(file: Any, count: int, size: int) -> None:
+    # NumPy pads the header so that the first axis can change without moving the data.
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: int | None) -> Generator[_Rows]:
+    """The images at `indices`, in that order, a block at a time."""
+    if hasattr(source, "render") and source.size == size:
+        for start in range(0, len(indices), _RENDER):
+            block = indices[start : start + _RENDER]
+            names, splits = source.image_ids[block].tolist(), source.splits[block].tolist()
+            yield _Rows(source.render(block), source.labels(block), names, splits, {}, len(block))
+        return
+    # Threads: libjpeg and Pillow's resize release the GIL, and processes were no faster and each would import JAX.
+    workers = workers or len(
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="pack")
+    waiting: deque[Future[_Rows]] = deque()
+    try:
+        for start in range(0, len(indices), _CHUNK):
+            waiting.append(pool.submit(_decode, source, indices[start : start + _CHUNK], size, crop))
+            if len(waiting) > 4 * workers:  # bounds the memory when the disk is slower than the decoder
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
+    images = np.empty((len(indices), size, size, 3), np.uint8)
+    attrs, ids, splits, bad = [], [], [], {}
+    for i in indices.tolist():
+        image_id = f"image {i}"
+        try:
+            image, row, image_id, split = source[i]
+            images[len(ids)] = preprocess(image, size, crop, image_id)
+        except InputError as error:
+            bad[image_id] = str(error)
+            continue
+        attrs.append(row)
+        ids.append(image_id)
+        splits.append(split)
+    stacked = np.array(attrs, bool).reshape(len(ids), len(source.attribute_names))
+    return _Rows(images[: len(ids)], stacked, ids, splits, bad, len(indices))
+
+
+@contextlib.contextmanager
+def _new_directory(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Yields the directory to fill, which becomes `out` at the end; a store there before stays until then."""
+    if out.exists():
+        if not overwrite:
+            raise InputError(f"{out} exists: give another --out, or --overwrite to replace it")
+        if not (out / META).is_file():
+            raise InputError(f"{out} is no packed store, so it is not overwritten: give another --out")
+    _tidy(out)
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    try:
+        with replacing(out) as part:
+            yield part
+            if out.exists():
+                out.rename(old)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(out: Path) -> None:
+    """Removes what packs to `out` that were killed have left, and puts back a store that one had just moved away."""
+    for path in out.parent.glob(f".{out.name}.*"):
+        match = re.fullmatch(r"\.(\d+)\.(part|old)", path.name.removeprefix(f".{out.name}"))
+        if not match or _alive(int(match[1])):
+            continue
+        if match[2] == "old" and not out.exists():
+            path.rename(out)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return pid != os.getpid()
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"the store needs {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free: make room, or pack fewer"
+            " images (--count) or smaller ones (--size)"
+        )

@@ -1,0 +1,126 @@
+"""CelebA's tables by pandas: the official text files, whose line ends and blanks vary, and their CSV copies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jvae.errors import InputError
+
+
+def find_table(root: Path, stem: str, *folders: str) -> Path | None:
+    """`stem`.txt or `stem`.csv in `root` or one of its `folders`; None when there is neither."""
+    for folder in (root, *(root / f for f in folders)):
+        for suffix in (".txt", ".csv"):
+            if (folder / (stem + suffix)).is_file():
+                return folder / (stem + suffix)
+    return None
+
+
+def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """A table of an image a row.
+
+    A `.csv` has a header `image_id,` and the columns. A `.txt` that is `headed` has a line with the count of its rows,
+    a line with the columns, then the rows: a file name and the values, separated by any blanks; one that is not
+    headed has the rows alone.
+
+    Args:
+      path: the file.
+      columns: the names the header must have, in any order.
+      headed: whether a `.txt` has its two head lines.
+
+    Returns:
+      The image ids (str objects [n]) and the values (int32 [n, len(columns)]) in the order of `columns`.
+
+    Raises:
+      InputError: other columns, another count than the table says, a row that is cut, a value that is no integer, or
+        an image that has two rows.
+    """
+    found, count, start = _head(path, columns, headed)
+    ids, values = _rows(path, found, start)
+    if count is not None and count != len(ids):
+        raise InputError(f"{path.name} says {count} rows and has {len(ids)}: it is cut or edited; download it again")
+    if not len(ids):
+        raise InputError(f"{path.name} has no rows: download it again")
+    if len(set(ids)) < len(ids):
+        twice = ids[np.asarray(pd.Series(ids).duplicated()).argmax()]
+        raise InputError(f"{path.name} has more than one row for {twice}: keep one")
+    return ids, values[:, [found.index(c) for c in columns]]
+
+
+def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], int | None, int]:
+    """The columns of the file without the image's, the count of rows it claims, and the line where its rows start."""
+    csv = path.suffix == ".csv"
+    if not csv and not headed:
+        return list(columns), None, 0
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first, second = file.readline().strip(), file.readline().strip()
+    if csv:
+        found = [c.strip().strip('"') for c in first.split(",")]
+        if found[0] != "image_id":
+            raise InputError(f"{path.name} starts with the column {found[0]!r}: a CSV table starts with image_id")
+        found, count, start = found[1:], None, 1
+    else:
+        if not first.isdigit():
+            raise InputError(f"{path.name} starts with {first[:40]!r}: its first line is the count of its rows")
+        found, count, start = second.split(), int(first), 2
+    lacks, more = (
+        [c for c in columns if c not in found],
+        [c for c in found if c not in columns],
+    )
+    if lacks or more or len(found) != len(columns):
+        lists = [
+            f"{what} {_some(names)}" for what, names in (("it lacks", lacks), ("it has the unknown", more)) if names
+        ]
+        raise InputError(
+            f"{path.name} has {len(found)} columns where CelebA has {len(columns)}"
+            f"{': ' if lists else ''}{', '.join(lists)}; download the table again"
+        )
+    return found, count, start
+
+
+def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the file from line `start`: the first field (str objects [n]), the others (int32 [n, columns])."""
+    fields = 1 + len(columns)
+    sep: Any = "," if path.suffix == ".csv" else r"\s+"
+
+    def read(value: type) -> pd.DataFrame:
+        # Columns have numbers, not names: given names, pandas silently drops the fields of a row that is too long.
+        types: Any = {0: str, **dict.fromkeys(range(1, fields), value)}
+        return pd.read_csv(path, sep=sep, skiprows=start, header=None, dtype=types, keep_default_na=False)
+
+    try:
+        try:
+            frame = read(np.int32)
+        except (ValueError, OverflowError) as error:
+            if isinstance(error, pd.errors.ParserError):
+                raise
+            frame = read(str)  # slow, to find the value that is none
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path.name} has no rows: download it again") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path.name} cannot be read ({str(error).strip()}): every row has {fields} fields") from None
+    if frame.shape[1] != fields:
+        raise InputError(
+            f"{path.name} has {frame.shape[1]} fields in a row where there are {fields}: download it again"
+        )
+    ids, values = np.asarray(frame[0], object), frame.iloc[:, 1:]
+    if all(t == np.int32 for t in values.dtypes):
+        return ids, np.asarray(values)
+    numbers = np.asarray(values.apply(pd.to_numeric, errors="coerce"), float)
+    wrong = np.argwhere(~((np.abs(numbers) < 2**31) & (numbers == np.round(numbers))))
+    if not len(wrong):
+        return ids, numbers.astype(np.int32)
+    row, column = wrong[0]
+    value = values.iat[row, column]
+    what = repr(value) if value and value == value else "no value"  # a cut row is filled with NaN
+    raise InputError(
+        f"{path.name} has {what} for {columns[column]} of {ids[row]}:"
+        f" every row has {len(columns)} integers"
+    )
+
+
+def _some(names: Sequence[str], count: int = 3) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -1,0 +1,159 @@
+"""CelebA through TensorFlow Datasets, read and made without TensorFlow: ArrayRecord files, in any order at once."""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from jvae.data.celeba import ATTRIBUTES, SPLITS, Example
+from jvae.errors import InputError
+
+_NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
+_OFFICIAL_ENDS = {"train": (1, 162770), "validation": (162771, 182637), "test": (182638, 202599)}
+
+
+class CelebATFDS:
+    """A prepared data set, the official `celeb_a` or our `celeb_a_with_ids`: train, then validation, then test.
+
+    The official examples carry no file name. In a complete official build the names follow all the same, see
+    `shuffled_names`; in any other an image_id is the split and the place in it: "train-000123".
+
+    Only the fields needed are read: TFDS's own decoding of the sixty fields of an example takes ten times as long.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Opens the data set; no example is read.
+
+        Args:
+          path: the data_dir that TFDS prepared it in, or the directory of the data set or of a version in it.
+
+        Raises:
+          InputError: there is none or more than one, it is not in ArrayRecord format, or it is not CelebA.
+        """
+        import tensorflow_datasets as tfds  # half a second, and only this source needs it
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        example_proto: Any = tf_example_pb2
+        directory = _version_directory(Path(path))
+        try:
+            builder: Any = tfds.builder_from_directory(directory)
+        except Exception as error:  # TFDS wraps what it finds in errors of many kinds
+            raise InputError(
+                f"{directory} is no whole TFDS data set ({_first_line(error)}): prepare it again"
+            ) from None
+        formats = {f.value for f in builder.info.available_file_formats()}
+        if "array_record" not in formats:
+            raise InputError(
+                f"{directory} is in {'/'.join(sorted(formats))} format, which cannot be read at random: convert it with"
+                f" `tfds convert_format --dataset_version_dir={directory} --out_file_format=array_record` where"
+                " TensorFlow is installed (pip install 'jvae[tensorflow]')"
+            )
+        features = cast(Any, builder.info.features)
+        known = set(features["attributes"]) if features is not None and "attributes" in features else set()
+        lacking = [a for a in ATTRIBUTES if a not in known]
+        if lacking or "image" not in features:
+            raise InputError(
+                f"{directory} is not CelebA: it has no {'image' if not lacking else lacking[0]}; give another"
+            )
+        self.name = f"CelebA through TFDS ({builder.info.name} {builder.info.version})"
+        self.attribute_names = ATTRIBUTES
+        self._parse = example_proto.Example.FromString
+        self._has_ids = "image_id" in features
+        self._splits = [s for s in SPLITS if s in builder.info.splits and builder.info.splits[s].num_examples]
+        counts = {s: builder.info.splits[s].num_examples for s in self._splits}
+        self._ends = np.cumsum(list(counts.values()))
+        self._records = [
+            builder.as_data_source(
+                split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES, file_format="array_record"
+            )
+            for split in self._splits
+        ]
+        complete = {s: last - first + 1 for s, (first, last) in _OFFICIAL_ENDS.items()} == counts
+        self._names: dict[str, list[str]] = {}
+        if complete and not self._has_ids:
+            for split, (first, last) in _OFFICIAL_ENDS.items():
+                self._names[split] = shuffled_names(split, [f"{i:06d}.jpg" for i in range(first, last + 1)])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int, /) -> Example:
+        """Example `index`, its image as the JPEG's bytes; InputError when the record cannot be read."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        split, place = self._splits[part], index - int(self._ends[part] - len(self._records[part]))
+        image_id = self._names[split][place] if split in self._names else f"{split}-{place:06d}"
+        try:
+            fields: Any = self._parse(self._records[part][place]).features.feature
+            image = fields["image"].bytes_list.value[0]
+            attrs = np.array([fields[f"attributes/{a}"].int64_list.value[0] for a in ATTRIBUTES], bool)
+            if self._has_ids:
+                image_id = fields["image_id"].bytes_list.value[0].decode()
+        except Exception as error:  # array_record and protobuf raise errors of their own, and a cut file an IndexError
+            raise InputError(f"{image_id} cannot be read ({_first_line(error)}): prepare the data set again") from None
+        return Example(image, attrs, image_id, split)
+
+
+def shuffled_names(split: str, names: list[str]) -> list[str]:
+    """`names` in the order in which TFDS writes the examples of a split whose keys they are.
+
+    TFDS sorts the examples by a hash of their keys, salted with the name of the split, and the official builder's keys
+    are the file names. So the names of a complete split are known without being stored.
+    """
+    from tensorflow_datasets.core import hashing
+
+    return sorted(names, key=hashing.Hasher(split).hash_key)
+
+
+def prepare(path: str | os.PathLike[str], data_dir: str | os.PathLike[str]) -> Path:
+    """Makes `celeb_a_with_ids` from the CelebA folder `path` (see `CelebAFolder`), in ArrayRecord format.
+
+    Landmarks and identities are in it when their tables are in the folder (`list_landmarks_align_celeba`,
+    `identity_CelebA`). The JPEGs are copied as they are. What is prepared already is not made again.
+
+    Args:
+      path: the folder with the files downloaded by hand.
+      data_dir: where TFDS keeps data sets; the new one appears there when it is complete.
+
+    Returns:
+      The directory of the data set's version, for `CelebATFDS`.
+
+    Raises:
+      InputError: the folder is not CelebA's, or an image is no JPEG.
+    """
+    import tensorflow_datasets as tfds
+
+    from jvae.data.celeba import CelebAFolder
+    from jvae.data.celeba_builder import CelebAWithIds, config_for
+
+    CelebAFolder(path)  # what is wrong with the folder is said before anything is written
+    builder = CelebAWithIds(data_dir=os.fspath(data_dir), config=config_for(Path(path)))
+    config = tfds.download.DownloadConfig(manual_dir=os.fspath(path))
+    builder.download_and_prepare(download_config=config, file_format="array_record")
+    return Path(builder.data_dir)
+
+
+def _version_directory(path: Path) -> Path:
+    """The one directory at or below `path` that holds a prepared data set of ours."""
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist: give the data_dir in which TFDS prepared celeb_a")
+    if (path / "dataset_info.json").is_file():
+        return path
+    roots = [path / name for name in _NAMES if (path / name).is_dir()] or [path]
+    depths = ("*/dataset_info.json", "*/*/dataset_info.json")  # version, or configuration and version
+    found = sorted({p.parent for root in roots for depth in depths for p in root.glob(depth)})
+    found = [p for p in found if not p.name.startswith("incomplete")]
+    if not found:
+        raise InputError(
+            f"no prepared celeb_a in {path}: make one from files downloaded by hand with experiments/prepare_tfds.py,"
+            f" or `tfds build celeb_a --file_format=array_record --data_dir={path}` where TensorFlow is installed"
+        )
+    if len(found) > 1:
+        raise InputError(f"{path} has several data sets: give one of {', '.join(map(str, found))}")
+    return found[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,36 @@
+"""The error a user can mend, and the two ways of naming what was meant instead."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class InputError(ValueError):
+    """Bad input. The message names the value, the rule it breaks and the way out, in one line.
+
+    Scripts print it without a traceback; any other exception is a bug of ours and keeps its own.
+    """
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The `count` names in `known` closest in spelling to `name`, best first; case is ignored."""
+    by_lower = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=count, cutoff=0.5)
+    return [by_lower[f] for f in found]
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> InputError:
+    """An `InputError` for a `name` that is not among `known`, with the nearest names or all of them.
+
+    Args:
+      kind: what was looked up, in the singular: "attribute", "preset".
+      name: what was asked for.
+      known: the names there are. Up to 50 are listed when none is near.
+    """
+    close = nearest(name, known)
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    elif len(known) <= 50:
+        hint = f"there are: {', '.join(known)}"
+    else:
+        hint = f"there are {len(known)}, from {known[0]} to {known[-1]}"
+    return InputError(f"unknown {kind} {name!r}: {hint}")

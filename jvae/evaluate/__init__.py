@@ -1,0 +1,1 @@
+"""A model and images in; reconstruction and edit scores out."""

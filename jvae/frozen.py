@@ -1,0 +1,131 @@
+"""A trained model, frozen: images to latents, latents to images."""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jvae.config import Config
+from jvae.errors import InputError
+from jvae.latent.statistics import sample_rows
+from jvae.mesh import along_data, make_mesh, on_accelerator, replicated
+from jvae.models import vae
+from jvae.render.grid import to_uint8
+from jvae.training.checkpoint import Checkpoints, Which, read_config
+
+BATCH = 128
+
+
+class Model:
+    """Encoder and decoder of one checkpoint, whole on every device of a mesh.
+
+    Attributes:
+      config: of the run.
+      step: of the checkpoint.
+      variables: parameters and running statistics, on the devices.
+      mesh: the devices.
+      encode_fn: pure: variables, uint8 [b,h,w,3] → mean, logvar [b,d] float32.
+      decode_fn: pure: variables, z [b,d] → float32 [b,h,w,3] in [0, 1].
+    """
+
+    def __init__(self, config: Config, variables: vae.Variables, *, step: int = 0, mesh: Mesh | None = None) -> None:
+        self.config, self.step = config, step
+        self.mesh = make_mesh() if mesh is None else mesh
+        self.variables = jax.device_put(variables, replicated(self.mesh))
+        module = vae.VAE(config, vae.compute_dtype(config, on_accelerator(self.mesh)))
+        self.encode_fn: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]] = functools.partial(vae.encode, module)
+        self.decode_fn: Callable[[Any, jax.Array], jax.Array] = functools.partial(vae.decode, module)
+        self._posterior = jax.jit(self.encode_fn)
+        self._tiles = jax.jit(lambda variables, z: to_uint8(self.decode_fn(variables, z)))
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.config.image_size
+
+    @property
+    def latent_dim(self) -> int:
+        """d."""
+        return self.config.latent_dim
+
+    def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n.
+
+        Raises:
+          InputError: the images are not uint8 [n,h,w,3] of the run's size.
+        """
+        shape = (self.image_size, self.image_size, 3)
+        if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
+            raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
+        mean, logvar = self._batched(self._posterior, images, 2, (self.latent_dim,), np.float32)
+        return mean, logvar
+
+    def encode(self, images: np.ndarray, latent: Literal["mean", "sample"] = "mean", seed: int = 0) -> np.ndarray:
+        """Latents [n,d] float32 of uint8 images [n,h,w,3], any n; compiled once.
+
+        Args:
+          images: uint8 [n,h,w,3].
+          latent: the posterior's mean, or one sample from it.
+          seed: of the samples; image i's depends on it and i alone.
+
+        Raises:
+          InputError: the images are not uint8 [n,h,w,3] of the run's size, or `latent` is neither.
+        """
+        if latent not in ("mean", "sample"):
+            raise InputError(f'latent={latent!r}: must be "mean" or "sample"')
+        mean, logvar = self.posterior(images)
+        if latent == "mean" or not len(mean):
+            return mean
+        return np.asarray(sample_rows(jax.random.key(seed), np.arange(len(mean)), mean, logvar))
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Images uint8 [...,h,w,3] of latents [...,d], any number; compiled once.
+
+        Raises:
+          InputError: the last axis is not d.
+        """
+        z = np.asarray(z, np.float32)
+        if z.ndim < 1 or z.shape[-1] != self.latent_dim:
+            raise InputError(f"latents must be [...,{self.latent_dim}], not {z.shape}")
+        side = self.image_size
+        (tiles,) = self._batched(self._tiles, z.reshape(-1, self.latent_dim), 1, (side, side, 3), np.uint8)
+        return tiles.reshape(*z.shape[:-1], side, side, 3)
+
+    def _batched(
+        self, fn: Callable, rows: np.ndarray, outputs: int, shape: tuple[int, ...], dtype: Any
+    ) -> tuple[np.ndarray, ...]:
+        """Applies `fn` to `rows` in padded batches of one size, so that it compiles once; `outputs` arrays [n,*shape]."""
+        size = -(-BATCH // self.mesh.size) * self.mesh.size
+        results = []
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
+            padded[: len(part)] = part
+            out = fn(self.variables, jax.device_put(padded, along_data(self.mesh)))
+            results.append(out if outputs > 1 else (out,))  # left on the device: the next batch starts meanwhile
+        if not results:
+            return tuple(np.zeros((0, *shape), dtype) for _ in range(outputs))
+        return tuple(np.concatenate(jax.device_get(column))[: len(rows)] for column in zip(*results, strict=True))
+
+
+def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> Model:
+    """The model of a run directory.
+
+    Args:
+      run: made by experiments/train.py.
+      which: the checkpoint with the lowest validation objective, or the last.
+      mesh: the devices; None takes all there are.
+
+    Raises:
+      InputError: no run directory, or no checkpoint in it.
+    """
+    config, mesh = read_config(run), make_mesh() if mesh is None else mesh
+    if not (os.path.isdir(os.path.join(run, "checkpoints"))):
+        raise InputError(f"{run} has no checkpoint yet: train on with experiments/train.py --out {run}")
+    with Checkpoints(run, read_only=True) as checkpoints:
+        step, variables = checkpoints.restore_variables(which, mesh)
+    return Model(config, variables, step=step, mesh=mesh)

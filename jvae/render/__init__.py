@@ -1,0 +1,1 @@
+"""Latents [r,c,d] in; one labelled picture (PNG or GIF) out."""

@@ -1,0 +1,196 @@
+"""The training loop: chunks of compiled steps, validation and checkpoints between them."""
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jvae.config import Config
+from jvae.data.feed import Feed
+from jvae.data.packed import PackedStore
+from jvae.errors import InputError
+from jvae.evaluate.reconstruction import Scores, evaluate
+from jvae.mesh import check_batch_size, make_mesh, on_accelerator, replicated
+from jvae.models import loss, vae
+from jvae.render.figure import labelled, save_png
+from jvae.render.grid import render_grid, split_grid
+from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.log import Log
+from jvae.training.state import State, init_state, learning_rate, make_optimizer
+from jvae.training.step import Metrics, make_train_chunk
+
+VALIDATION_IMAGES = 2048
+
+
+class Outcome(NamedTuple):
+    """How training ended.
+
+    Attributes:
+      step: steps done.
+      total: steps of the whole run.
+      scores: of the last validation.
+      signum: the signal that stopped it before the end, or None.
+    """
+
+    step: int
+    total: int
+    scores: Scores | None
+    signum: int | None
+
+
+def train(
+    cfg: Config,
+    store: PackedStore,
+    run: Path,
+    *,
+    mesh: Mesh | None = None,
+    progress: bool = True,
+    stopped: Callable[[], int | None] = lambda: None,
+) -> Outcome:
+    """Trains a VAE on a store's training split; picks up where the run directory left off.
+
+    Args:
+      cfg: of the run; its image size becomes the store's.
+      store: the images.
+      run: the run directory: config.json, checkpoints/, metrics.jsonl, events/, figures/.
+      mesh: the devices; None takes all there are.
+      progress: show a bar.
+      stopped: asked between chunks; a signal number saves and ends the run.
+
+    Raises:
+      InputError: a batch that does not divide over the devices, a split too small, a run directory of another config, or
+        a loss that is not finite: its step is named, and the last good checkpoint stays.
+    """
+    cfg = cfg.replace(image_size=store.size)
+    mesh = make_mesh() if mesh is None else mesh
+    check_batch_size(cfg.batch_size, mesh)
+    rows = store.indices("train")
+    total = cfg.total_steps(len(rows))
+    claim_run(run, cfg)
+
+    module = vae.VAE(cfg, vae.compute_dtype(cfg, on_accelerator(mesh)))
+    tx = make_optimizer(cfg, total)
+    init_key, order_key, step_key = jax.device_put(jax.random.split(jax.random.key(cfg.seed), 3), replicated(mesh))
+    whole = replicated(mesh)
+    state = jax.jit(functools.partial(init_state, module, tx), out_shardings=whole)(init_key)
+    train_chunk = make_train_chunk(module, tx, cfg, mesh)
+    validate = Validation(cfg, store, run, module, mesh)
+
+    with Checkpoints(run) as checkpoints:
+        if checkpoints.last_step is not None:
+            state = checkpoints.restore(state)
+        step = int(state.step)
+        if step >= total:
+            return Outcome(step, total, None, None)
+        feed = Feed(
+            store.images,
+            rows,
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=order_key,
+            mesh=mesh,
+            residency=cfg.residency,
+        )
+        with Log(run, step, total, progress=progress) as log:
+            report = Report(cfg, log, total, last_good=checkpoints.last_step)
+            for chunk in feed.chunks(step):
+                count = min(cfg.chunk_steps, total - step)
+                with jax.transfer_guard("disallow"):
+                    state, metrics = train_chunk(state, chunk, jax.device_put(np.int32(count), whole), step_key)
+                step += count
+                report.add(step, count, metrics)  # reads the chunk before this one, while this one runs
+                signum = stopped()
+                if signum or step == total or step // cfg.eval_every > (step - count) // cfg.eval_every:
+                    report.flush()  # a state that is not finite is never saved
+                    scores = None if signum else validate(step, state.variables)
+                    checkpoints.save(step, state, scores.objective if scores else np.inf)
+                    if scores:
+                        report.validation(step, scores)
+                    if signum or step == total:
+                        return Outcome(step, total, scores, signum)
+    raise AssertionError("a feed has no end")
+
+
+class Validation:
+    """Scores a sample of the validation split, and draws originals over reconstructions."""
+
+    def __init__(self, cfg: Config, store: PackedStore, run: Path, module: vae.VAE, mesh: Mesh) -> None:
+        rows = store.indices("validation")
+        self._rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]
+        self._cfg, self._images, self._run, self._mesh = cfg, store.images, run, mesh
+        self._encode = functools.partial(vae.encode, module)
+        self._decode = functools.partial(vae.decode, module)
+        self._shown = np.asarray(store.images[self._rows[:10]])
+
+    def __call__(self, step: int, variables: Any) -> Scores:
+        """Scores `variables` and writes figures/step-….png."""
+        mean, _ = jax.jit(self._encode)(variables, self._shown)
+        recon = split_grid(render_grid(self._decode, variables, mean[None]), 1, len(self._shown))
+        sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
+        save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
+        return evaluate(
+            self._encode, self._decode, variables, self._cfg, self._images, self._rows, mesh=self._mesh
+        )
+
+
+class Report:
+    """Training metrics to the log, one chunk late, so that the device never waits for the host."""
+
+    def __init__(self, cfg: Config, log: Log, total: int, last_good: int | None) -> None:
+        self._cfg, self._log, self._last_good = cfg, log, last_good
+        self._rate = learning_rate(cfg, total)
+        self._waiting: tuple[int, int, Metrics] | None = None
+        self._clock = time.perf_counter()
+        self._compiled = False
+        weights = loss.loss_weights(cfg)
+        log.say(" ".join(f"{name}={value:.6g}" for name, value in weights._asdict().items()))
+
+    def add(self, step: int, count: int, metrics: Metrics) -> None:
+        """Takes the metrics [k] of the `count` steps that end at `step`, and reports those taken before."""
+        before, self._waiting = self._waiting, (step, count, metrics)
+        if before:
+            self._report(*before)
+
+    def flush(self) -> None:
+        """Reports what is waiting. Raises `InputError` if a loss was not finite."""
+        before, self._waiting = self._waiting, None
+        if before:
+            self._report(*before)
+
+    def _report(self, step: int, count: int, metrics: Metrics) -> None:
+        values = {name: rows[:count] for name, rows in jax.device_get(metrics)._asdict().items()}
+        bad = np.flatnonzero(~np.isfinite(values["loss"]))
+        if len(bad):
+            kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
+            raise InputError(
+                f"the loss is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
+                f"train anew with a learning rate below {self._cfg.learning_rate:g}"
+            )
+        now = time.perf_counter()
+        seconds, self._clock = now - self._clock, now
+        row = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
+        row["learning_rate"] = float(self._rate(step))
+        if self._compiled:
+            row["images_per_s"] = count * self._cfg.batch_size / seconds
+        else:
+            row["seconds_to_first_chunk"] = seconds  # compilation included
+            self._compiled = True
+        self._log.write(step, "train", row)
+        shown = {name: f"{row[name]:.4g}" for name in ("loss", "error", "kl")}
+        self._log.advance(count, shown | {"images/s": f"{row.get('images_per_s', float('nan')):.0f}"})
+
+    def validation(self, step: int, scores: Scores) -> None:
+        """Reports scores; the clock of the training rate starts anew."""
+        self._last_good = step
+        weights = loss.loss_weights(self._cfg)._asdict()
+        self._log.write(step, "validation", scores._asdict() | weights)
+        self._log.say(
+            f"step {step}: validation objective {scores.objective:.2f} (error {scores.error:.5f}, "
+            f"KL {scores.kl:.1f} nats, {scores.bits_per_dim:.3f} bits/dim)"
+        )
+        self._clock = time.perf_counter()

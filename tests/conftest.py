@@ -1,0 +1,85 @@
+"""Strict by default: two devices, no rank promotion, and warnings are errors (pyproject.toml)."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+# Before JAX is first imported, here and in the processes that tests start.
+assert "jax" not in sys.modules, "something imported jax before tests/conftest.py could set it up"
+ON_GPU = os.environ.get("JVAE_TEST_GPU") == "1"
+if not ON_GPU:
+    os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+os.environ["MPLBACKEND"] = "Agg"
+
+import jax  # noqa: E402
+
+# A first example compiles, so no deadline an example; the same examples in every run of CI.
+hypothesis.settings.register_profile("jvae", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("jvae")
+
+COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu and not (ON_GPU and jax.default_backend() == "gpu"):
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU, and JVAE_TEST_GPU=1"))
+
+
+@pytest.fixture
+def traced_once() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Wraps a function so that tracing it a second time fails: `step = jax.jit(traced_once(step))`."""
+
+    def shapes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        leaves = jax.tree.leaves((args, kwargs))
+        return ", ".join(str(jax.typeof(x)) if hasattr(x, "dtype") else repr(x) for x in leaves)
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        first: list[str] = []
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            seen = shapes(args, kwargs)
+            if first:
+                pytest.fail(f"{function.__name__} was traced twice:\n  first with  {first[0]}\n  then with   {seen}")
+            first.append(seen)
+            return function(*args, **kwargs)
+
+        return wrapped
+
+    return wrap
+
+
+@pytest.fixture
+def compiles() -> Iterator[Callable[..., contextlib.AbstractContextManager[list[float]]]]:
+    """Checks how many programs a block compiles: `with compiles(at_most=0): step(state, batch)`."""
+    running: list[list[float]] = []
+
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event == COMPILE_EVENT:
+            for found in running:
+                found.append(duration_secs)
+
+    @contextlib.contextmanager
+    def check(at_most: int) -> Iterator[list[float]]:
+        found: list[float] = []
+        running.append(found)
+        try:
+            yield found
+        finally:
+            running.remove(found)
+        assert len(found) <= at_most, f"{len(found)} programs were compiled, at most {at_most} expected"
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield check
+    jax.monitoring.unregister_event_duration_listener(listen)

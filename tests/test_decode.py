@@ -1,0 +1,147 @@
+"""One image to a square of pixels: against Pillow's full decode, crop and resize, and for every odd kind of file."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jvae.data.packed import crop_box, preprocess
+from jvae.errors import InputError
+from tests.celeba_files import encode, picture
+
+
+def reference(data: bytes, size: int, crop: str) -> np.ndarray:
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    if crop == "center":
+        image = image.crop((15, 35, 163, 183))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("crop", ["center", "squash"])
+@pytest.mark.parametrize(("size", "close"), [(16, 1.5), (32, 1.5), (64, 1.5), (128, 0.05), (160, 0.05), (256, 0.05)])
+def test_equals_full_decode_crop_and_resize(size: int, close: float, crop: str) -> None:
+    for seed in range(6):
+        data = encode(picture(seed))
+        found = preprocess(data, size, crop)
+        assert found.shape == (size, size, 3) and found.dtype == np.uint8
+        error = found.astype(float) - reference(data, size, crop)
+        assert np.abs(error).mean() < close
+        assert abs(error.mean()) < 0.5  # no brighter, no darker
+
+
+def test_center_keeps_the_middle_148() -> None:
+    pixels = np.zeros((218, 178, 3), np.uint8)
+    pixels[35:183, 15:163] = 200
+    for size in (64, 128):
+        found = preprocess(encode(pixels, quality=100, subsampling=0), size, "center")
+        assert np.abs(found[2:-2, 2:-2].astype(int) - 200).max() <= 2
+        assert found.min() > 100  # at the border the filter sees a little of what is outside
+        assert preprocess(encode(pixels), size, "squash")[0].max() < 20
+
+
+def test_crop_box() -> None:
+    assert crop_box(178, 218, "center") == (15, 35, 163, 183)
+    assert crop_box(356, 436, "center") == (30, 70, 326, 366)  # the same photograph, twice as large
+    assert crop_box(100, 100, "center") == (0, 0, 100, 100)
+    assert crop_box(200, 100, "center") == (50, 0, 150, 100)
+    assert crop_box(200, 100, "squash") == (0, 0, 200, 100)
+
+
+def test_large_photograph_is_the_small_one() -> None:
+    small = Image.fromarray(picture(1, 600, 735))
+    large = np.asarray(small.resize((2400, 2940), Image.Resampling.BICUBIC))
+    error = preprocess(encode(large), 64, "center").astype(float) - preprocess(encode(np.asarray(small)), 64, "center")
+    assert np.abs(error).mean() < 1.5
+
+
+def test_kinds_of_image() -> None:
+    pixels = picture(3)
+    plain = preprocess(pixels, 64, "center").astype(float)
+    rgb = Image.fromarray(pixels)
+    gray = rgb.convert("L")
+
+    def file(image: Image.Image, kind: str, **options: object) -> bytes:
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        return out.getvalue()
+
+    def difference(data: bytes, expected: np.ndarray = plain) -> float:
+        found = preprocess(data, 64, "center")
+        assert found.shape == (64, 64, 3)
+        return float(np.abs(found - expected).mean())
+
+    assert difference(file(rgb, "PNG")) == 0
+    assert difference(file(rgb, "WEBP", lossless=True)) == 0
+    assert difference(file(rgb, "JPEG", quality=95, progressive=True)) < 2
+    assert difference(file(rgb.convert("CMYK"), "JPEG", quality=95)) < 3
+    palette = rgb.quantize(64)
+    assert difference(file(palette, "PNG"), preprocess(np.asarray(palette.convert("RGB")), 64, "center")) == 0
+    in_gray = preprocess(np.asarray(gray), 64, "center").astype(float)
+    assert np.ptp(in_gray, axis=2).max() == 0
+    assert difference(file(gray, "PNG"), in_gray) == 0
+    assert difference(file(gray, "JPEG", quality=95), in_gray) < 2
+    sixteen = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    assert difference(file(sixteen, "PNG"), in_gray) < 1
+
+
+def test_transparent_is_white() -> None:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[:, 32:] = (10, 20, 30, 255)
+    found = preprocess(encode(rgba, "PNG"), 64, "center")
+    assert (found[:, :31] == 255).all() and (found[:, 33:] == (10, 20, 30)).all()
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 1), (8, 3)])
+def test_exif_orientation_is_applied(orientation: int, turns: int) -> None:
+    pixels = picture(4, 160, 160)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(np.ascontiguousarray(np.rot90(pixels, turns)), exif=exif.tobytes())
+    error = preprocess(data, 64, "center").astype(float) - preprocess(encode(pixels), 64, "center")
+    assert np.abs(error).mean() < 2.5
+
+
+def test_stray_bytes_are_passed_over() -> None:
+    data = encode(picture(5))
+    stray = data[:-2] + b"\x00\x00\x00" + data[-2:]
+    assert np.abs(preprocess(stray, 64, "center").astype(float) - preprocess(data, 64, "center")).mean() < 1.5
+
+
+def test_array_of_the_size_is_itself() -> None:
+    pixels = picture(6, 64, 64)
+    assert preprocess(pixels, 64, "squash") is pixels
+
+
+GIF = encode(picture(0), "GIF")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (GIF, "me.jpg is a GIF, not a JPEG: convert it to JPEG or PNG"),
+        (encode(picture(0), "TIFF"), "me.jpg is a TIFF, not a JPEG"),
+        (b"", "me.jpg is empty"),
+        (b"no image at all", "me.jpg is not an image"),
+        (encode(picture(0))[:3000], "me.jpg is damaged (image file is truncated"),
+        (encode(picture(0))[:20], "me.jpg is"),
+        (encode(picture(0), "PNG")[:3000], "me.jpg is damaged"),
+        (np.zeros((64, 64, 4), np.uint8), "me.jpg is uint8 [64, 64, 4]: pixels are uint8 [h,w,3]"),
+        (np.zeros((64, 64, 3), np.float32), "me.jpg is float32 [64, 64, 3]"),
+    ],
+)
+def test_what_is_no_image_is_said(data: bytes | np.ndarray, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        preprocess(data, 64, "center", "me.jpg")
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("size", "way"), [(60, "48 or 64"), (0, "16 or 32"), (-16, "16 or 32"), (8, "16 or 32")])
+def test_size_is_a_multiple_of_16(size: int, way: str) -> None:
+    with pytest.raises(InputError, match=f"size={size} is not a positive multiple of 16: use {way}"):
+        preprocess(GIF, size, "center")
+
+
+def test_unknown_crop() -> None:
+    with pytest.raises(InputError, match="unknown crop 'centre': did you mean center"):
+        preprocess(GIF, 64, "centre")

@@ -1,0 +1,207 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+
+from jvae.errors import InputError
+from jvae.render.figure import TILE, labelled, save_gif, save_histograms, save_png
+
+COLOURS = np.array([[200, 30, 30], [30, 160, 30], [30, 30, 220], [220, 180, 20], [20, 180, 200], [180, 20, 180]])
+
+
+def plain_tiles(r=2, c=3, size=16):
+    """A tile of one colour each."""
+    tiles = np.broadcast_to(COLOURS[: r * c].reshape(r, c, 1, 1, 3), (r, c, size, size, 3))
+    return np.ascontiguousarray(tiles.astype(np.uint8))
+
+
+def boxes(sheet, tiles):
+    """Where each tile lies, from its colour: [r,c] of (top, left, bottom, right)."""
+    found = {}
+    for i, j in np.ndindex(tiles.shape[:2]):
+        ys, xs = np.nonzero((sheet == tiles[i, j, 0, 0]).all(-1))
+        found[i, j] = ys.min(), xs.min(), ys.max() + 1, xs.max() + 1
+        assert len(ys) == (ys.max() + 1 - ys.min()) * (xs.max() + 1 - xs.min())  # a full rectangle
+    return found
+
+
+def ink(region):
+    return (region < 160).all(-1).sum()
+
+
+def test_bare_sheet():
+    tiles = plain_tiles()
+    sheet = labelled(tiles)
+    at = boxes(sheet, tiles)
+    assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
+    assert all((b - t, r - l) == (TILE, TILE) for t, l, b, r in at.values())
+    assert at[0, 0][1] < at[0, 1][1] < at[0, 2][1] and at[0, 0][0] < at[1, 0][0]
+    assert at[0, 1][1] - at[0, 0][3] == at[1, 0][0] - at[0, 0][2] > 0  # the gaps
+    outside = np.ones(sheet.shape[:2], bool)
+    for t, l, b, r in at.values():
+        outside[t:b, l:r] = False
+    assert (sheet[outside] == 255).all()
+
+
+def test_scale():
+    tiles = plain_tiles(1, 2)
+    t, l, b, r = boxes(labelled(tiles, scale=3), tiles)[0, 0]
+    assert (b - t, r - l) == (48, 48)
+    large = plain_tiles(1, 1, size=160)
+    t, l, b, r = boxes(labelled(large), large)[0, 0]
+    assert (b - t, r - l) == (160, 160)
+
+
+def test_labels_stand_beside_what_they_name():
+    tiles = plain_tiles()
+    names = {"rows": ["000238.jpg", ""], "columns": ["original", "", "+4"], "title": "Eyeglasses"}
+    sheet = labelled(tiles, **names)
+    at = boxes(sheet, tiles)
+    top, left = at[0, 0][0], at[0, 0][1]
+    middle = (at[0, 0][0] + at[0, 0][2]) // 2
+    assert ink(sheet[middle - 10 : middle + 10, :left]) > 50  # the first row's name; the second has none
+    assert ink(sheet[at[1, 0][0] :, :left]) == 0
+    line = slice(top - 24, top)
+    assert ink(sheet[line, at[0, 0][1] : at[0, 0][3]]) > 50
+    assert ink(sheet[line, at[0, 1][1] : at[0, 1][3]]) == 0
+    assert 0 < ink(sheet[line, at[0, 2][1] : at[0, 2][3]]) < ink(sheet[line, at[0, 0][1] : at[0, 0][3]])
+    assert ink(sheet[: top - 28]) > 50  # the title
+    for kept in ("rows", "columns", "title"):  # each alone makes a sheet with ink outside of the tiles
+        one = labelled(tiles, **{kept: names[kept]})
+        assert ink(one) > ink(labelled(tiles))
+
+
+def test_other_names_draw_otherwise():
+    tiles = plain_tiles(1, 1)
+    a, b, again = (labelled(tiles, columns=[name]) for name in ("+3", "-3", "+3"))
+    np.testing.assert_array_equal(a, again)
+    assert a.shape == b.shape and not np.array_equal(a, b)
+
+
+def test_names_fit_their_place():
+    tiles = plain_tiles()
+    sheet = labelled(tiles, columns=["a_very_long_file_name_indeed.jpeg"] * 3, rows=["x" * 300, "ß"])
+    at = boxes(sheet, tiles)
+    gap = sheet[: at[0, 0][0], at[0, 0][3] : at[0, 1][1]]
+    assert ink(gap) == 0  # cut before the neighbour's
+    assert at[0, 0][1] < 2.5 * TILE
+    narrow = labelled(plain_tiles(1, 1), title="A title much wider than the only tile there is")
+    assert narrow.shape[1] > 2 * TILE and (narrow[:, -5:] == 255).all()
+
+
+def test_letters_beyond_ascii():
+    tiles = plain_tiles(1, 1)
+    a, b = (labelled(tiles, columns=[name]) for name in ("é", "ё"))
+    assert not np.array_equal(a, b)  # neither is a box for what the font lacks
+
+
+def test_breaks_set_columns_apart():
+    tiles = plain_tiles(1, 4)
+    at = boxes(labelled(tiles, breaks=(1, 3)), tiles)
+    gaps = [at[0, j + 1][1] - at[0, j][3] for j in range(3)]
+    assert gaps[0] == gaps[2] > 2 * gaps[1] > 0
+
+
+def test_bad_tiles_and_names():
+    tiles = plain_tiles()
+    with pytest.raises(InputError, match="uint8"):
+        labelled(tiles.astype(np.float32))
+    with pytest.raises(InputError, match="rows, columns, height, width, 3"):
+        labelled(tiles[0])
+    with pytest.raises(InputError, match="2 names for 3 columns"):
+        labelled(tiles, columns=["a", "b"])
+
+
+def test_png_round_trip(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    save_png(tmp_path / "new" / "a.png", picture)
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert image.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(image), picture)
+    assert os.listdir(tmp_path / "new") == ["a.png"]
+
+
+def test_a_failed_write_keeps_what_was(tmp_path, monkeypatch):
+    picture = np.zeros((4, 4, 3), np.uint8)
+    save_png(tmp_path / "a.png", picture)
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full(self, file, **kwargs):
+        with open(file, "wb") as out:
+            out.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_png(tmp_path / "a.png", picture + 1)
+    with pytest.raises(OSError, match="No space"):
+        save_gif(tmp_path / "b.gif", picture[None])
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def ramp(n=6, size=16):
+    k, y, x = np.mgrid[:n, :size, :size]
+    return np.stack([x * k, y * 9, y], -1).astype(np.uint8)
+
+
+def durations(gif):
+    found = []
+    for i in range(gif.n_frames):
+        gif.seek(i)
+        found.append(gif.info["duration"])
+    return found
+
+
+def test_gif_goes_there_and_back_for_ever(tmp_path):
+    frames = ramp(6)
+    save_gif(tmp_path / "a.gif", frames, milliseconds=60, hold=500, scale=2)
+    with GifImageFile(tmp_path / "a.gif") as gif:
+        assert (gif.format, gif.n_frames, gif.size, gif.info["loop"]) == ("GIF", 10, (32, 32), 0)
+        assert durations(gif) == [500, *[60] * 4, 500, *[60] * 4]
+        for i, k in enumerate([0, 1, 2, 3, 4, 5, 4, 3, 2, 1]):
+            gif.seek(i)
+            small = np.asarray(gif.convert("RGB").resize((16, 16), Image.Resampling.BOX), float)
+            assert np.abs(small - frames[k]).mean() < 8
+
+
+def test_gif_one_way_and_of_one_frame(tmp_path):
+    save_gif(tmp_path / "a.gif", ramp(6), there_and_back=False)
+    with GifImageFile(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 6 and gif.size == (2 * TILE, 2 * TILE)
+    save_gif(tmp_path / "b.gif", ramp(1))
+    with GifImageFile(tmp_path / "b.gif") as gif:
+        assert gif.n_frames == 1
+
+
+def test_histograms(tmp_path):
+    z = np.random.default_rng(0).normal(size=(500, 7))
+    save_histograms(tmp_path / "a.png", z, [str(i) for i in range(7)], title="latents", columns=4)
+    save_histograms(tmp_path / "b.png", z * 0.1, [str(i) for i in range(7)], title="latents", columns=4)
+    with Image.open(tmp_path / "a.png") as image:
+        wide = np.asarray(image.convert("RGB"), int)
+    with Image.open(tmp_path / "b.png") as image:
+        narrow = np.asarray(image.convert("RGB"), int)
+    assert wide.shape == narrow.shape and wide.shape[1] > wide.shape[0] > 200
+    blue = [((p[..., 2] > 200) & (p[..., 0] < 180)).sum() for p in (wide, narrow)]
+    red = [((p[..., 0] > 170) & (p[..., 2] < 80)).sum() for p in (wide, narrow)]
+    assert blue[0] > 1.5 * blue[1] > 0  # the spike is cut off
+    assert min(red) > 500  # the density
+    assert (wide[-100:, -150:] == 255).all()  # the eighth place is empty
+
+
+def test_suffixes_and_empty_input(tmp_path):
+    picture = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(InputError, match=r"must end in \.png"):
+        save_png(tmp_path / "a.jpg", picture)
+    with pytest.raises(InputError, match=r"must end in \.gif"):
+        save_gif(tmp_path / "a.jpg", picture[None])
+    with pytest.raises(InputError, match="frames must be"):
+        save_gif(tmp_path / "a.gif", picture)
+    with pytest.raises(InputError, match=r"must end in \.png"):
+        save_histograms(tmp_path / "a.pdf", np.zeros((5, 2)), ["0", "1"])
+    with pytest.raises(InputError, match="and d names, not"):
+        save_histograms(tmp_path / "a.png", np.zeros((5, 2)), ["0"])
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,217 @@
+"""The plan of the house, checked: data goes one way, and so do imports."""
+
+import ast
+import dataclasses
+import functools
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Imports only go up this list. Inside a room they may go any way but in a circle.
+ORDER = ("errors", "files", "config", "mesh", "data", "models", "latent", "render", "training", "frozen", "evaluate")
+STANDS_ALONE = {"cli": {"errors"}}  # may import this much, and no module may import it
+ROOMS = set(ORDER[4:]) - {"frozen"}
+
+# What only these modules may import.
+ONLY = {
+    "flax": {"models.vae"},
+    "orbax": {"training.checkpoint"},
+    "tensorboardX": {"training.loop", "training.log"},
+    "tensorflow_datasets": {"data.tfds", "data.celeba_builder"},
+    "tyro": {"cli"},
+}
+NOWHERE = {"tensorflow", "torch", "pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+NO_JAX = ("errors", "files", "cli", "config", "data.celeba", "data.packed")
+SHARDING_NAMES = {"PartitionSpec", "NamedSharding", "PositionalSharding", "AxisType", "create_device_mesh"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """A parsed source file; `name` is without the leading "jvae." for the package's own."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@functools.cache
+def package() -> tuple[Module, ...]:
+    found = []
+    for path in sorted((ROOT / "jvae").rglob("*.py")):
+        parts = path.relative_to(ROOT / "jvae").with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found.append(Module(name, path, ast.parse(path.read_text(), str(path))))
+    return tuple(found)
+
+
+@functools.cache
+def scripts() -> tuple[Module, ...]:
+    paths = [p for folder in ("experiments", "benchmarks") for p in sorted((ROOT / folder).glob("*.py"))]
+    return tuple(Module(f"{p.parent.name}/{p.stem}", p, ast.parse(p.read_text(), str(p))) for p in paths)
+
+
+def names() -> set[str]:
+    return {module.name for module in package()}
+
+
+def imports(module: Module) -> set[str]:
+    """Everything the module imports, anywhere in it, absolute: `from a import b` gives both a and a.b."""
+    found = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = ("jvae." + module.name).rstrip(".").split(".")
+                if module.path.name != "__init__.py":
+                    here = here[:-1]
+                base = ".".join([*here[: len(here) - node.level + 1], *filter(None, [base])])
+            found.add(base)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def inside(module: Module) -> set[str]:
+    """The modules of jvae that it imports; "" is jvae itself, whose names may lie anywhere."""
+    known, found = names() | {""}, set()
+    for name in imports(module):
+        if name == "jvae" or name.startswith("jvae."):
+            inner = name.removeprefix("jvae").removeprefix(".")
+            if inner in known:
+                found.add(inner)
+            elif inner.rpartition(".")[0] not in known:
+                raise AssertionError(f"{module.path.relative_to(ROOT)} imports {name}, which is not there")
+    # `from jvae.data import packed` is an import of jvae.data.packed; the room itself holds nothing.
+    rooms = {f for f in found if f == "" or f in ROOMS}
+    return found - rooms if module.name == "" or found - rooms else found
+
+
+def rank(name: str) -> int:
+    room = name.partition(".")[0]
+    assert room in ORDER, f"jvae/{room} has no place in ORDER: give it one"
+    return ORDER.index(room)
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` of an attribute chain, "" of anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        base = dotted(node.value)
+        return f"{base}.{node.attr}" if base else ""
+    return ""
+
+
+def used(module: Module) -> set[str]:
+    """All names and attribute chains in the module, and what it imports."""
+    return imports(module) | {dotted(n) for n in ast.walk(module.tree) if isinstance(n, ast.Name | ast.Attribute)}
+
+
+ordinary = [m for m in package() if m.path.name != "__init__.py"]
+each = pytest.mark.parametrize("module", ordinary, ids=repr)
+each_of_all = pytest.mark.parametrize("module", [*package(), *scripts()], ids=lambda m: m.name or "jvae")
+
+
+@each
+def test_imports_only_go_up(module: Module):
+    if module.name in STANDS_ALONE:
+        assert inside(module) <= STANDS_ALONE[module.name]
+        return
+    for other in inside(module):
+        assert other not in STANDS_ALONE, f"{module} imports {other}, which stands alone"
+        assert other != "", f"{module} imports from jvae itself, which comes last: name the module"
+        assert rank(other) <= rank(module.name), f"{module} imports {other}, which comes after it"
+
+
+def test_no_circles():
+    graph = {module.name: inside(module) - {module.name} for module in ordinary}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the circle
+
+
+@pytest.mark.parametrize("module", [m for m in package() if m.name in ROOMS], ids=repr)
+def test_a_room_is_a_docstring(module: Module):
+    assert ast.get_docstring(module.tree), f"{module.path.relative_to(ROOT)} says nothing"
+    assert len(module.tree.body) == 1, f"{module.path.relative_to(ROOT)} holds more than its docstring"
+
+
+@each
+def test_every_module_says_what_it_is(module: Module):
+    assert ast.get_docstring(module.tree)
+
+
+@each_of_all
+def test_packages_have_one_door(module: Module):
+    roots = {name.partition(".")[0] for name in imports(module)}
+    if module in package():
+        assert not roots & {"experiments", "benchmarks", "tests"}
+        for root, where in ONLY.items():
+            assert root not in roots or module.name in where, f"{module} imports {root}: only {sorted(where)} may"
+        assert not roots & NOWHERE
+    else:
+        assert not roots & {"flax", "orbax", "tensorflow_datasets", "tests"}
+        assert not roots & (NOWHERE - {"torch"})  # the reference that benchmarks compare with
+
+
+@each_of_all
+def test_only_public_and_living_jax(module: Module):
+    for name in used(module):
+        assert "_src" not in name.split("."), f"{module} uses {name}"
+        assert name.split(".")[-1] not in {"pmap", "xmap", "soft_pmap"}, f"{module} uses {name}"
+
+
+@each_of_all
+def test_nothing_unpickles(module: Module):
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant) and node.value.value is False, f"{module}:{node.value.lineno}"
+
+
+@each_of_all
+def test_only_mesh_builds_shardings(module: Module):
+    if module.name != "mesh":
+        found = {name for name in used(module) if name.split(".")[-1] in SHARDING_NAMES or name == "jax.make_mesh"}
+        assert not found, f"{module} says {sorted(found)}: only jvae/mesh.py does"
+
+
+def in_a_new_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_what_needs_no_jax_imports_none():
+    present = [name for name in NO_JAX if name in names()]
+    assert {"errors", "files", "cli"} <= set(present)
+    code = (
+        "import importlib, sys\n"
+        f"for name in {present!r}:\n"
+        "    importlib.import_module('jvae.' + name)\n"
+        "    if 'jax' in sys.modules: print(name); break\n"
+    )
+    assert in_a_new_process(code) == ""
+
+
+def test_the_api_is_lazy_and_complete():
+    code = "import sys, jvae; print('jax' in sys.modules, ' '.join(getattr(jvae, '__all__', [])))"
+    loaded, *exported = in_a_new_process(code).split()
+    assert loaded == "False", "import jvae loads JAX: export lazily"
+    if "" not in names():
+        pytest.skip("jvae/__init__.py is not there")
+    assert exported
+    code = (
+        "import sys, jvae\n"
+        "for name in jvae.__all__: getattr(jvae, name)\n"
+        "assert set(jvae.__all__) <= set(dir(jvae))\n"
+        "assert not hasattr(jvae, 'no_such_name')\n"
+        "print(*{'tensorflow', 'torch', 'matplotlib.pyplot'} & set(sys.modules))\n"
+    )
+    assert in_a_new_process(code) == ""
