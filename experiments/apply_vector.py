@@ -12,7 +12,7 @@ from typing import Literal
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
-from jvae.render.figure import labelled, save_png
+from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 
 
@@ -46,6 +46,8 @@ def main(
       out: PNG to write (default: figures/<attribute>.png in the run).
       raw: bare tiles without labels.
     """
+    out = out or run / "figures" / f"{attribute}.png"
+    check_suffix(out, ".png")
     model = jvae.load(run)
     store = open_store(data, model.image_size)
     known = jvae.AttributeVectors.load(vectors or run / "vectors.npz")
@@ -59,7 +61,6 @@ def main(
     faces = find_faces(store, images) if images else pick_faces(store, count, split=split, without=attribute, seed=seed)
     latents = jvae.apply_vector(model.encode(faces.images), vector, factors, unit)
     picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
-    out = out or run / "figures" / f"{attribute}.png"
     if not raw:
         names = {"unit": "unit lengths", "raw": "differences of the means", "sd": "standard deviations"}
         picture = labelled(

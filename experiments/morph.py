@@ -11,7 +11,7 @@ from typing import Literal
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store
-from jvae.render.figure import labelled, save_gif, save_png
+from jvae.render.figure import check_suffix, labelled, save_gif, save_png
 from jvae.render.grid import render_grid, split_grid
 
 
@@ -25,7 +25,7 @@ def main(
     out: Path | None = None,
     raw: bool = False,
     gif: Path | None = None,
-    frames: int = 40,
+    frames: int = 30,
 ) -> None:
     """Morphs one face into another: the original, the way from exactly the first to exactly the second, the original.
 
@@ -41,13 +41,16 @@ def main(
       gif: animation to write too.
       frames: of the animation, one way.
     """
+    out = out or run / "figures" / "morph.png"
+    check_suffix(out, ".png")
+    if gif is not None:
+        check_suffix(gif, ".gif")
     model = jvae.load(run)
     store = open_store(data, model.image_size)
     faces = find_faces(store, [start, end])
     z = model.encode(faces.images)
     way = jvae.morph(z[0], z[1], steps, path)
     picture = render_grid(model.decode_fn, model.variables, way[None], left=faces.images[:1], right=faces.images[1:])
-    out = out or run / "figures" / "morph.png"
     if not raw:
         parts = [f"{100 * i / (steps - 1):.0f}%" for i in range(steps)]
         picture = labelled(

@@ -14,7 +14,7 @@ import jvae
 from jvae import cli
 from jvae.data.faces import open_store, pick_faces
 from jvae.errors import InputError
-from jvae.render.figure import save_histograms
+from jvae.render.figure import check_suffix, save_histograms
 
 
 def main(
@@ -43,6 +43,8 @@ def main(
     """
     if dims < 1:
         raise InputError(f"dims={dims} must be at least 1")
+    out = out or run / "figures" / "posterior.png"
+    check_suffix(out, ".png")
     model = jvae.load(run)
     store = open_store(data, model.image_size)
     faces = pick_faces(store, count, split=split, seed=seed)
@@ -51,7 +53,6 @@ def main(
     noise = np.random.default_rng(seed).normal(size=mean.shape)
     z = mean + np.exp(logvar / 2) * noise if latent == "sample" else mean
     shown = (np.argsort(-kl, kind="stable") if order == "kl" else np.arange(len(kl)))[:dims]
-    out = out or run / "figures" / "posterior.png"
     what = "samples of the posteriors" if latent == "sample" else "posterior means"
     save_histograms(
         out,

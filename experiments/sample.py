@@ -12,7 +12,7 @@ import numpy as np
 import jvae
 from jvae import cli
 from jvae.errors import InputError
-from jvae.render.figure import labelled, save_png
+from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 
 
@@ -38,12 +38,13 @@ def main(
     """
     if rows < 1 or columns < 1:
         raise InputError(f"rows={rows} and columns={columns} must be at least 1")
+    out = out or run / "figures" / "samples.png"
+    check_suffix(out, ".png")
     model = jvae.load(run)
     z = np.random.default_rng(seed).normal(0, temperature, (rows, columns, model.latent_dim)).astype(np.float32)
     picture = render_grid(model.decode_fn, model.variables, z)
-    out = out or run / "figures" / "samples.png"
     if not raw:
-        title = "Faces that nobody has" + (f" (temperature {temperature:g})" if temperature != 1 else "")
+        title = "Samples from the prior" + (f" at temperature {temperature:g}" if temperature != 1 else "")
         picture = labelled(split_grid(picture, rows, columns), title=title)
     save_png(out, picture)
     print(f"wrote {out}")

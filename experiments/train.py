@@ -1,6 +1,6 @@
 """Trains a VAE on a packed store; the same command again resumes.
 
-    python experiments/train.py --preset celeba64 --data data/x --out runs/y
+python experiments/train.py --preset celeba64 --data data/x --out runs/y
 """
 
 from pathlib import Path
@@ -58,7 +58,8 @@ def main(
       dtype: of the matrix work.
       residency: keep the images on the device, or upload them chunk by chunk.
     """
-    given = {name: value for name, value in locals().items() if value is not None and name not in ("data", "out", "preset")}
+    flags = dict(locals())
+    given = {k: v for k, v in flags.items() if v is not None and k not in ("data", "out", "preset")}
     cfg = config.preset(preset).replace(**given)
     with StopRequest() as stop:
         outcome = train(cfg, PackedStore.open(data), out, stopped=lambda: stop.signum)

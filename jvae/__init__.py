@@ -1,10 +1,10 @@
 """jvae: train a variational autoencoder on faces, fast, and work in its latent space.
 
-    model = jvae.load("runs/y")
-    store = jvae.PackedStore.open("data/x")
-    z = model.encode(store.images[:5])  # [5,d]
-    glasses = jvae.AttributeVectors.load("runs/y/vectors.npz")["Eyeglasses"]
-    pictures = jvae.apply_vector(z, glasses, range(-4, 5), model=model)  # uint8 [5,9,h,w,3]
+model = jvae.load("runs/y")
+store = jvae.PackedStore.open("data/x")
+z = model.encode(store.images[:5])  # [5,d]
+glasses = jvae.AttributeVectors.load("runs/y/vectors.npz")["Eyeglasses"]
+pictures = jvae.apply_vector(z, glasses, range(-4, 5), model=model)  # uint8 [5,9,h,w,3]
 """
 
 import importlib
@@ -38,7 +38,7 @@ _HOMES = {
     "train": "training.loop",
 }
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "AttributeVector",
     "AttributeVectors",
     "Config",
@@ -55,6 +55,11 @@ __all__ = [  # noqa: PLE0604
     "slerp",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    """Names for completion, those not loaded yet included."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

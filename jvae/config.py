@@ -74,7 +74,7 @@ class Config:
         stride = 2 ** len(self.widths)
         if self.image_size < stride or self.image_size % stride:
             raise InputError(
-                f"image_size={self.image_size} is no multiple of {stride}, which {len(self.widths)} stride-2 layers need: "
+                f"image_size={self.image_size} is no multiple of {stride}, as {len(self.widths)} stride-2 layers need: "
                 f"pack the store at {max(stride, round(self.image_size / stride) * stride)}"
             )
         given = [n for n in ("r_loss_factor", "beta", "sigma") if getattr(self, n) is not None]

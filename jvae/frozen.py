@@ -49,7 +49,7 @@ class Model:
 
     @property
     def latent_dim(self) -> int:
-        """d."""
+        """D."""
         return self.config.latent_dim
 
     def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ class Model:
     def _batched(
         self, fn: Callable, rows: np.ndarray, outputs: int, shape: tuple[int, ...], dtype: Any
     ) -> tuple[np.ndarray, ...]:
-        """Applies `fn` to `rows` in padded batches of one size, so that it compiles once; `outputs` arrays [n,*shape]."""
+        """Applies `fn` to `rows` in padded batches of one size, so that it compiles once: `outputs` arrays [n,…]."""
         size = -(-BATCH // self.mesh.size) * self.mesh.size
         results = []
         for start in range(0, len(rows), size):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jvae.data.packed import crop_box, preprocess
+from jvae.data.resize import resize
 from jvae.errors import InputError
 from tests.celeba_files import encode, picture
 
@@ -19,15 +20,45 @@ def reference(data: bytes, size: int, crop: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("crop", ["center", "squash"])
-@pytest.mark.parametrize(("size", "close"), [(16, 1.5), (32, 1.5), (64, 1.5), (128, 0.05), (160, 0.05), (256, 0.05)])
-def test_equals_full_decode_crop_and_resize(size: int, close: float, crop: str) -> None:
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_reduced_decode_is_close_to_full_decode_crop_and_resize(size: int, crop: str) -> None:
     for seed in range(6):
         data = encode(picture(seed))
         found = preprocess(data, size, crop)
         assert found.shape == (size, size, 3) and found.dtype == np.uint8
         error = found.astype(float) - reference(data, size, crop)
-        assert np.abs(error).mean() < close
-        assert abs(error.mean()) < 0.5  # no brighter, no darker
+        assert np.abs(error).mean() < 1.5
+        assert abs(error.mean()) < 0.3  # no brighter, no darker
+
+
+@pytest.mark.parametrize("crop", ["center", "squash"])
+@pytest.mark.parametrize("size", [128, 160, 256])
+def test_full_decode_crop_and_resize_are_pillows_to_rounding(size: int, crop: str) -> None:
+    for seed in range(3):
+        data = encode(picture(seed))
+        error = preprocess(data, size, crop).astype(int) - reference(data, size, crop)
+        assert np.abs(error).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(218, 178), (30, 40), (700, 500), (64, 64), (1, 1), (16, 2000)])
+def test_resize_is_pillows_to_rounding(shape: tuple[int, int]) -> None:
+    height, width = shape
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels[: height // 2] = 255  # sums of weights just above one must not wrap around
+    for size in (16, 64, 144):
+        expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+        error = resize(pixels, size, (0, 0, width, height)).astype(int) - np.asarray(expected)
+        assert np.abs(error).max() <= 1
+
+
+def test_resize_between_pixels_and_nothing_of_outside() -> None:
+    ramp = np.repeat(np.arange(100, dtype=np.uint8)[:, None, None], 100, axis=1).repeat(3, axis=2)
+    found = resize(ramp, 16, (20.5, 10.25, 84.5, 74.25))  # 4 pixels to one
+    expected = 10.25 + 4 * (np.arange(16) + 0.5) - 0.5
+    assert np.abs(found[1:-1].mean(axis=(1, 2)) - expected[1:-1]).max() <= 0.51
+    outside = np.full((100, 100, 3), 255, np.uint8)
+    outside[10:74, 20:84] = 7
+    assert (resize(outside, 16, (20, 10, 84, 74)) == 7).all()
 
 
 def test_center_keeps_the_middle_148() -> None:
@@ -36,7 +67,7 @@ def test_center_keeps_the_middle_148() -> None:
     for size in (64, 128):
         found = preprocess(encode(pixels, quality=100, subsampling=0), size, "center")
         assert np.abs(found[2:-2, 2:-2].astype(int) - 200).max() <= 2
-        assert found.min() > 100  # at the border the filter sees a little of what is outside
+        assert found.min() > (190 if size == 128 else 100)  # half a pixel of the border is outside when decoded at half
         assert preprocess(encode(pixels), size, "squash")[0].max() < 20
 
 

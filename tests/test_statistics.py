@@ -214,6 +214,7 @@ def test_one_pass_over_images(devices, batch_size, traced_once):
         np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="needs two devices")
 def test_the_same_on_one_device_and_on_more():
     images, attrs = pictures()
     found = []
@@ -223,7 +224,6 @@ def test_the_same_on_one_device_and_on_more():
         assert stats.zz.value.sharding.is_fully_replicated
         known = AttributeVectors.from_statistics(stats, NAMES[:5])
         found.append(np.stack([known[name].vector for name in known]))
-    assert len(jax.devices()) > 1
     assert relative(*found).max() < 1e-5
 
 
@@ -250,13 +250,12 @@ def test_a_rows_sample_depends_on_seed_and_row_alone():
     first = run(indices, 64)
     np.testing.assert_allclose(run(indices[::-1], 200), first, rtol=1e-5, atol=1e-4)
     assert np.abs(run(indices, 64, seed=1) - first).max() > 0.1
-    means = totals(attribute_statistics(model, images, attrs, indices)).attr_z
-    assert np.abs(means - first).max() > 0.1
+    assert np.abs(expected_sums(model, indices)[5] - first).max() > 0.1  # nor is it the means
 
 
 def test_samples_follow_the_posterior():
     mean, logvar = jnp.full((20_000, 1), 3.0), jnp.full((20_000, 1), 2 * jnp.log(0.5))
-    z = np.asarray(sample_rows(jax.random.key(0), jnp.arange(20_000), mean, logvar))
+    z = np.asarray(jax.jit(sample_rows)(jax.random.key(0), jnp.arange(20_000), mean, logvar))
     assert abs(z.mean() - 3) < 0.02
     assert abs(z.std() - 0.5) < 0.02
 

@@ -48,8 +48,15 @@ class Source(Protocol):
     `InputError` for an example that cannot be read; the others stay readable. It may be called from many threads.
     """
 
-    name: str
-    attribute_names: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """What the columns of an example's `attrs` are."""
+        ...
 
     def __len__(self) -> int: ...
 

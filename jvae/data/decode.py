@@ -9,12 +9,12 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps
 
+from jvae.data.resize import resize
 from jvae.errors import InputError, unknown
 
 CROPS: tuple[str, ...] = ("center", "squash")
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO is what many cameras make of a JPEG
-_FILTER = Image.Resampling.BILINEAR  # Pillow widens it by the scale, so it is a triangle over all pixels that count
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
 
 
@@ -74,15 +74,15 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
             raise InputError(f"{name} is {image.dtype} {list(image.shape)}: pixels are uint8 [h,w,3]")
         if image.shape == (size, size, 3):
             return image  # any crop of a square is itself
-        picture = Image.fromarray(image).convert("RGB")
-        return _resize(picture, size, crop_box(picture.width, picture.height, crop))
+        pixels = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+        return resize(pixels, size, crop_box(pixels.shape[1], pixels.shape[0], crop))
     if image[:3] == b"\xff\xd8\xff" and b"Exif\0\0" not in image[:4096]:
         try:
             return _from_jpeg(image, size, crop)
         except ValueError:
             pass  # CMYK, or stray bytes that Pillow passes over as every viewer does; or damaged, and Pillow says how
-    picture = _open(image, name)
-    return _resize(picture, size, crop_box(picture.width, picture.height, crop))
+    pixels = _open(image, name)
+    return resize(pixels, size, crop_box(pixels.shape[1], pixels.shape[0], crop))
 
 
 def _from_jpeg(data: bytes, size: int, crop: str) -> np.ndarray:
@@ -96,19 +96,12 @@ def _from_jpeg(data: bytes, size: int, crop: str) -> np.ndarray:
     pixels = simplejpeg.decode_jpeg(
         data, "RGB", min_height=math.ceil(height / factor), min_width=math.ceil(width / factor), min_factor=factor
     )
-    # Rows outside the crop are dropped before Pillow copies them.
-    first, last = math.floor(top / factor), math.ceil(bottom / factor)
-    box = (left / factor, top / factor - first, right / factor, bottom / factor - first)
-    return _resize(Image.fromarray(pixels[first:last]), size, box)
+    box = (left / factor, top / factor, right / factor, bottom / factor)
+    return resize(pixels, size, box)
 
 
-def _resize(picture: Image.Image, size: int, box: tuple[float, float, float, float]) -> np.ndarray:
-    # A picture many times too large is first averaged by whole factors, which Pillow does much faster.
-    return np.asarray(picture.resize((size, size), _FILTER, box=box, reducing_gap=3.0))
-
-
-def _open(data: bytes, name: str) -> Image.Image:
-    """Any image that is not a plain JPEG, as an upright RGB picture."""
+def _open(data: bytes, name: str) -> np.ndarray:
+    """Any image that is not a plain JPEG, upright: uint8 [h,w,3]."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of size short of Pillow's limit
@@ -121,7 +114,7 @@ def _open(data: bytes, name: str) -> Image.Image:
             if picture.has_transparency_data:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            return picture.convert("RGB")
+            return np.asarray(picture.convert("RGB"))
     except InputError:
         raise
     except Image.UnidentifiedImageError:

@@ -1,8 +1,8 @@
 """A packed store to device chunks: k batches for one call of the compiled loop.
 
-The order of the images is a function of the key and the step alone: each epoch is a permutation from `fold_in(key, epoch)`,
-cut into whole batches. So a resumed run sees what an undisturbed one would have seen, and a resident store and a
-streamed one train on the same batches.
+The order of the images is a function of the key and the step alone: each epoch is a permutation from
+`fold_in(key, epoch)`, cut into whole batches. So a resumed run sees what an undisturbed one would have seen, and a
+resident store and a streamed one train on the same batches.
 """
 
 import functools
@@ -25,7 +25,8 @@ class Chunk(NamedTuple):
     """k batches for the device.
 
     Attributes:
-      images: resident: every training image, uint8 [n,h,w,3], whole on every device; streamed: uint8 [k,b,h,w,3], split on b.
+      images: resident: every training image, uint8 [n,h,w,3], whole on every device; streamed: uint8 [k,b,h,w,3],
+        split on b.
       order: resident: int32 [k,b], rows of `images`, split on b; streamed: None.
     """
 
@@ -93,8 +94,8 @@ class Feed:
         needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
         if residency == "resident" and needed > free:
             raise InputError(
-                f"{needed / 2**30:.1f} GiB of training images do not fit in {free / 2**30:.1f} GiB of free device memory: "
-                "use --residency streamed"
+                f"{needed / 2**30:.1f} GiB of training images exceed the device's {free / 2**30:.1f} GiB of free memory"
+                ": use --residency streamed"
             )
         self.resident = residency == "resident" or (residency == "auto" and 2 * needed <= free)
         self._on_device = jax.device_put(images[indices], replicated(mesh)) if self.resident else None

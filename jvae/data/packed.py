@@ -39,8 +39,8 @@ def pack(
     """Decodes every image of `source` once, on all cores, into a store in the directory `out`.
 
     The order is the source's. `out` appears when the store is complete: a pack that fails or is killed leaves
-    nothing there, and a store that was there stays. A source that draws its images (it has `render` and `labels`, and
-    the same `size`) is drawn in large batches instead.
+    nothing there, and a store that was there stays. A source that draws its images (one
+    with `render` and the same `size`, see `jvae.data.synthetic.RenderedFaces`) is asked for many at once instead.
 
     Args:
       source: the images.
@@ -151,7 +151,9 @@ class PackedStore:
         number = _number(image_id)
         if number < 0:
             first, last = self.image_ids[0], self.image_ids[-1]
-            raise InputError(f"unknown image_id {image_id!r} in {self.path}: it has {len(self)}, from {first} to {last}")
+            raise InputError(
+                f"unknown image_id {image_id!r} in {self.path}: it has {len(self)}, from {first} to {last}"
+            )
         numbers = np.array([_number(i) for i in self.image_ids.tolist()])
         close = self.image_ids[np.argsort(np.abs(numbers - number), kind="stable")[:3]]
         raise InputError(f"unknown image_id {image_id!r} in {self.path}: the nearest are {', '.join(close)}")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from jvae.data.celeba import SPLITS, Source
@@ -121,6 +120,7 @@ def _write(
                 pixels = np.ascontiguousarray(rows.images).data
                 crc = zlib.crc32(pixels, crc)
                 file.write(pixels)
+                _start_writing(file, pixels.nbytes)
                 ids += rows.ids
                 splits += rows.splits
                 attrs.append(rows.attrs)
@@ -135,13 +135,10 @@ def _write(
         file.flush()
         os.fsync(file.fileno())
     counts = {s: splits.count(s) for s in SPLITS}
-    labels = pd.DataFrame(np.concatenate(attrs).astype(np.uint8), columns=list(source.attribute_names))
-    labels.insert(0, "image_id", ids)
-    labels.insert(1, "split", splits)
     if len(set(ids)) < len(ids):
         twice = next(i for i, n in Counter(ids).items() if n > 1)
         raise InputError(f"the source has more than one image called {twice}: names must differ")
-    text = labels.to_csv(index=False, lineterminator="\n").encode()
+    text = _labels_text(ids, splits, np.concatenate(attrs), source.attribute_names)
     (part / LABELS).write_bytes(text)
     return Meta(
         source=source.name,
@@ -163,12 +160,32 @@ def _write_header(file: Any, count: int, size: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
+def _start_writing(file: Any, count: int) -> None:
+    # The disk begins on the last `count` bytes now, and the sync at the end has nothing left to wait for.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), file.tell() - count, count, os.POSIX_FADV_DONTNEED)
+
+
+def _labels_text(ids: list[str], splits: list[str], attrs: np.ndarray, names: tuple[str, ...]) -> bytes:
+    # By hand, because 200,000 rows of 40 digits take pandas two seconds.
+    digits = np.full((len(ids), 2 * len(names) + 1), ord(","), np.uint8)
+    digits[:, 1::2] = attrs + np.uint8(ord("0"))
+    digits[:, -1] = ord("\n")
+    width, tails = digits.shape[1], digits.tobytes().decode()
+    lines = [",".join(["image_id", "split", *names]) + "\n"]
+    for i, (image_id, split) in enumerate(zip(ids, splits, strict=True)):
+        if any(c in image_id for c in ',"\r\n'):
+            image_id = '"' + image_id.replace('"', '""') + '"'
+        lines.append(f"{image_id},{split}{tails[width * i : width * (i + 1)]}")
+    return "".join(lines).encode()
+
+
 def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: int | None) -> Generator[_Rows]:
     """The images at `indices`, in that order, a block at a time."""
     if hasattr(source, "render") and source.size == size:
         for start in range(0, len(indices), _RENDER):
             block = indices[start : start + _RENDER]
-            names, splits = source.image_ids[block].tolist(), source.splits[block].tolist()
+            names, splits = [source.image_id(i) for i in block.tolist()], [source.split(i) for i in block.tolist()]
             yield _Rows(source.render(block), source.labels(block), names, splits, {}, len(block))
         return
     # Threads: libjpeg and Pillow's resize release the GIL, and processes were no faster and each would import JAX.
@@ -209,12 +226,12 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
 @contextlib.contextmanager
 def _new_directory(out: Path, overwrite: bool) -> Iterator[Path]:
     """Yields the directory to fill, which becomes `out` at the end; a store there before stays until then."""
+    _tidy(out)
     if out.exists():
         if not overwrite:
             raise InputError(f"{out} exists: give another --out, or --overwrite to replace it")
         if not (out / META).is_file():
             raise InputError(f"{out} is no packed store, so it is not overwritten: give another --out")
-    _tidy(out)
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     try:
         with replacing(out) as part:

@@ -1,4 +1,4 @@
-"""Rendered faces: attributes drawn from a small causal chain, continuous factors given them, and the pictures they make."""
+"""Rendered faces: attributes from a small causal chain, continuous factors given them, and the pictures they make."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.data.celeba import Example
-from jvae.data.face_drawing import NAMES, Factors, draw
+from jvae.data.face_drawing import draw
+from jvae.data.face_shape import NAMES, Factors
 from jvae.errors import InputError, unknown
 
 BELL = Factors._fields[1 : Factors._fields.index("smile")]
@@ -18,7 +19,12 @@ BATCH = 64
 
 
 def _sample_attributes(u):
-    """The causal chain. `u` holds one number in [0,1) per attribute, and one for the hair's colour."""
+    """A face's attributes from one number in [0,1) for each: a small causal chain with CelebA's correlations.
+
+    Sex first, and age given sex. Given both: baldness and hair colour; then what baldness rules out (bangs, and a hat,
+    which would hide it), brows, nose, weight, skin, glasses, tie, beard, lipstick. Given lipstick: rosy cheeks and
+    earrings. Smiles depend on sex, an open mouth and narrow eyes on the smile. What is rarer in CelebA is raised to 4%.
+    """
     has = {}
     male = has["Male"] = u["Male"] < 0.42
     young = has["Young"] = u["Young"] < jnp.where(male, 0.66, 0.87)
@@ -142,6 +148,11 @@ def _quantise(images):
     return jnp.round(images * 255.0).astype(jnp.uint8)
 
 
+def _joined(batches: list[jax.Array], count: int, empty: np.ndarray) -> np.ndarray:
+    """The first `count` rows of all the batches."""
+    return np.concatenate([np.asarray(batch) for batch in batches])[:count] if batches else empty
+
+
 class RenderedFaces:
     """A source of rendered faces with random access.
 
@@ -162,8 +173,8 @@ class RenderedFaces:
             raise InputError(f"count={count}: there must be at least 1 face")
         if size < 16 or size % 16:
             raise InputError(f"size={size} is not a multiple of 16: use {max(16, round(size / 16) * 16)}")
-        if seed < 0:
-            raise InputError(f"seed={seed} is negative: use 0 or more")
+        if not 0 <= seed < 2**32:
+            raise InputError(f"seed={seed} does not fit 32 bits: use 0 to {2**32 - 1}")
         self.count, self.seed, self.size = count, seed, size
 
     def __len__(self) -> int:
@@ -177,12 +188,12 @@ class RenderedFaces:
     def render(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The pictures of faces `indices` [n]: uint8 [n,size,size,3], RGB. The same whatever else is asked for."""
         images = [_quantise(draw(factors, self.size)) for factors in self._factors(indices)]
-        return self._joined(images, len(indices), (self.size, self.size, 3), np.uint8)
+        return _joined(images, len(indices), np.zeros((0, self.size, self.size, 3), np.uint8))
 
     def labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The labels of faces `indices` [n]: bool [n,a], in the order of `attribute_names`."""
         attrs = [attributes(factors) for factors in self._factors(indices)]
-        return self._joined(attrs, len(indices), (len(NAMES),), np.bool_)
+        return _joined(attrs, len(indices), np.zeros((0, len(NAMES)), np.bool_))
 
     def image_id(self, i: int) -> str:
         """The name of face `i`."""
@@ -205,8 +216,3 @@ class RenderedFaces:
         padded = np.append(indices, np.zeros(-len(indices) % BATCH, np.int64))
         for start in range(0, len(padded), BATCH):
             yield sample_factors(self.seed, padded[start : start + BATCH])
-
-    def _joined(self, batches: list[jax.Array], count: int, shape: tuple[int, ...], dtype) -> np.ndarray:
-        if not batches:
-            return np.zeros((0, *shape), dtype)
-        return np.concatenate([np.asarray(batch) for batch in batches])[:count]

@@ -10,7 +10,13 @@ from jvae.data.celeba import ATTRIBUTES, SPLITS, Example
 from jvae.errors import InputError
 
 _NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
-_OFFICIAL_ENDS = {"train": (1, 162770), "validation": (162771, 182637), "test": (182638, 202599)}
+# The files of each split by number, and the forty labels of one of them as list_attr_celeba.txt has them.
+_OFFICIAL_RANGES = {"train": (1, 162770), "validation": (162771, 182637), "test": (182638, 202599)}
+_KNOWN_LABELS = {
+    "train": ("000001.jpg", "0110000000010000001101001001000110101001"),
+    "validation": ("162771.jpg", "0010011000000000001100001101000101001001"),
+    "test": ("202599.jpg", "0110000001000000001000001011000001001001"),
+}
 
 
 class CelebATFDS:
@@ -23,7 +29,7 @@ class CelebATFDS:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        """Opens the data set; no example is read.
+        """Opens the data set; at most three examples are read.
 
         Args:
           path: the data_dir that TFDS prepared it in, or the directory of the data set or of a version in it.
@@ -50,12 +56,10 @@ class CelebATFDS:
                 " TensorFlow is installed (pip install 'jvae[tensorflow]')"
             )
         features = cast(Any, builder.info.features)
-        known = set(features["attributes"]) if features is not None and "attributes" in features else set()
-        lacking = [a for a in ATTRIBUTES if a not in known]
-        if lacking or "image" not in features:
-            raise InputError(
-                f"{directory} is not CelebA: it has no {'image' if not lacking else lacking[0]}; give another"
-            )
+        attributes = features["attributes"] if "attributes" in features else ()
+        lacking = [name for name in ATTRIBUTES if name not in attributes] + ["image"] * ("image" not in features)
+        if lacking:
+            raise InputError(f"{directory} is not CelebA: its examples have no {lacking[0]}; give celeb_a's directory")
         self.name = f"CelebA through TFDS ({builder.info.name} {builder.info.version})"
         self.attribute_names = ATTRIBUTES
         self._parse = example_proto.Example.FromString
@@ -69,11 +73,21 @@ class CelebATFDS:
             )
             for split in self._splits
         ]
-        complete = {s: last - first + 1 for s, (first, last) in _OFFICIAL_ENDS.items()} == counts
         self._names: dict[str, list[str]] = {}
-        if complete and not self._has_ids:
-            for split, (first, last) in _OFFICIAL_ENDS.items():
-                self._names[split] = shuffled_names(split, [f"{i:06d}.jpg" for i in range(first, last + 1)])
+        if not self._has_ids and counts == {s: last - first + 1 for s, (first, last) in _OFFICIAL_RANGES.items()}:
+            self._names = self._official_names()
+
+    def _official_names(self) -> dict[str, list[str]]:
+        names = {
+            split: shuffled_names(split, [f"{i:06d}.jpg" for i in range(first, last + 1)])
+            for split, (first, last) in _OFFICIAL_RANGES.items()
+        }
+        starts = dict(zip(self._splits, [0, *self._ends.tolist()], strict=False))
+        for split, (name, labels) in _KNOWN_LABELS.items():  # a wrong name would be worse than none
+            attrs = self[starts[split] + names[split].index(name)].attrs
+            if attrs.tolist() != [label == "1" for label in labels]:
+                return {}
+        return names
 
     def __len__(self) -> int:
         return int(self._ends[-1])

@@ -100,9 +100,7 @@ def _up_phases(y: jax.Array, w: jax.Array) -> jax.Array:
         for j in (0, 1):
             (row_taps, row_pad), (column_taps, column_pad) = taps[i], taps[j]
             part = kernel[row_taps, column_taps]
-            columns.append(
-                lax.conv_general_dilated(y, part, (1, 1), (row_pad, column_pad), dimension_numbers=LAYOUT)
-            )
+            columns.append(lax.conv_general_dilated(y, part, (1, 1), (row_pad, column_pad), dimension_numbers=LAYOUT))
         rows.append(jnp.stack(columns, axis=3))  # [b,h,w,2,c]
     return jnp.stack(rows, axis=2).reshape(b, 2 * h, 2 * width, -1)
 
@@ -122,11 +120,15 @@ def _patches(x: jax.Array) -> jax.Array:
 def _correlate_patches(x: jax.Array, y: jax.Array) -> jax.Array:
     """`correlate` as one matrix product of neighbourhoods and outputs."""
     c, o = x.shape[3], y.shape[3]
-    return jnp.einsum("bhwp,bhwo->po", _patches(x), y).reshape(3, 3, c, o)
+    return jnp.einsum("bhwo,bhwp->op", y, _patches(x)).T.reshape(3, 3, c, o)
+
+
+def _down_patches(x: jax.Array, w: jax.Array) -> jax.Array:
+    return jnp.einsum("bhwp,po->bhwo", _patches(x), w.reshape(-1, w.shape[3]))
 
 
 def _down(x: jax.Array, w: jax.Array) -> jax.Array:
-    return _down_lax(x, w)
+    return lax.platform_dependent(x, w, cpu=_down_patches, default=_down_lax)
 
 
 def _up(y: jax.Array, w: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """Reconstruction error, KL divergence and the ELBO: pure functions, one value per example.
 
-With D pixel values an image, Gaussian pixel noise of standard deviation σ gives −log p(x|z) = Σ(x−x̂)²/(2σ²) + D/2·log(2πσ²)
-(Kingma & Welling 2014, appendix C.2). Minimising `r·mean(x−x̂)² + KL` is the same with r = D/(2σ²), and so is
-`½·Σ(x−x̂)² + β·KL` with β = σ² (Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders").
+With D pixel values an image, Gaussian pixel noise of standard deviation σ gives
+−log p(x|z) = Σ(x−x̂)²/(2σ²) + D/2·log(2πσ²) (Kingma & Welling 2014, appendix C.2).
+Minimising `r·mean(x−x̂)² + KL` is the same with r = D/(2σ²), and so is `½·Σ(x−x̂)² + β·KL` with β = σ² (Rybkin et al.
+2021, "Simple and effective VAE training with calibrated decoders").
 """
 
 import math

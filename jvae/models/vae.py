@@ -1,7 +1,7 @@
 """Encoder, Decoder, VAE in Flax linen: the only file that imports flax.
 
-The architecture is that of Generative Deep Learning (Foster 2019), chapter 3, with its widths as a parameter. A convolution
-that batch normalisation follows has no bias here: normalisation subtracts it again.
+The architecture is that of Generative Deep Learning (Foster 2019), chapter 3, with its widths as a parameter. A
+convolution that batch normalisation follows has no bias here: normalisation subtracts it again.
 """
 
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jvae.config import Config
 from jvae.models import conv
@@ -29,13 +30,16 @@ class Posterior(NamedTuple):
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
-    """Zeroes elements of `x` at `rate`, rounded to a 256th, and scales the rest by 1/(1 − rate).
+    """Zeroes elements of `x` [...,c] at `rate`, rounded to a 256th, and scales the rest by 1/(1 − rate).
 
-    One random byte decides an element: a quarter of the random bits that a float32 draw takes.
+    One random byte decides an element. The bytes are cut from whole 32-bit draws: `jax.random.bits` of uint8 would make a
+    draw for every byte.
     """
     drop = round(256 * rate)
-    keep = jax.random.bits(key, x.shape, jnp.uint8) >= drop
-    return jnp.where(keep, x * (256 / (256 - drop)), 0)
+    *batch, c = x.shape
+    words = jax.random.bits(key, (*batch, -(-c // 4)), jnp.uint32)
+    bits = lax.bitcast_convert_type(words, jnp.uint8).reshape(*batch, -1)[..., :c]
+    return jnp.where(bits >= drop, x * (256 / (256 - drop)), 0)
 
 
 class _Activate(nn.Module):
@@ -62,6 +66,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> Posterior:
+        """Images [b,h,w,3] to their posterior [b,d]."""
         cfg = self.cfg
         x = x.astype(self.dtype)
         for i, width in enumerate(cfg.widths):
@@ -70,9 +75,7 @@ class Encoder(nn.Module):
             x = _Activate(cfg, self.dtype, name=f"norm_{i}")(x, train)
         x = x.reshape(x.shape[0], -1)
         # one matrix product for both halves
-        x = nn.Dense(
-            2 * cfg.latent_dim, kernel_init=_glorot_halves, dtype=self.dtype, name="posterior"
-        )(x)  # [b,2d]
+        x = nn.Dense(2 * cfg.latent_dim, kernel_init=_glorot_halves, dtype=self.dtype, name="posterior")(x)  # [b,2d]
         mean, logvar = jnp.split(x.astype(jnp.float32), 2, axis=-1)
         return Posterior(mean, logvar)
 
@@ -92,6 +95,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+        """Latents [b,d] to images [b,h,w,3]."""
         cfg = self.cfg
         side = cfg.image_size // 2 ** len(cfg.widths)
         init = nn.initializers.glorot_uniform()
@@ -104,7 +108,7 @@ class Decoder(nn.Module):
             if i < len(outputs) - 1:
                 x = _Activate(cfg, self.dtype, name=f"norm_{i}")(x, train)
         bias = self.param("bias", nn.initializers.zeros, (3,))
-        return nn.sigmoid(x.astype(jnp.float32) + bias)
+        return nn.sigmoid(x.astype(jnp.float32) + bias.reshape(1, 1, 1, 3))
 
 
 class VAE(nn.Module):
@@ -114,6 +118,7 @@ class VAE(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
+        """Names the two halves, as linen wants it."""
         self.encoder = Encoder(self.cfg, self.dtype)
         self.decoder = Decoder(self.cfg, self.dtype)
 

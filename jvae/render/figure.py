@@ -80,7 +80,7 @@ def save_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
       InputError: `path` does not end in .png.
       OSError: it cannot be written.
     """
-    _check_suffix(path, ".png")
+    check_suffix(path, ".png")
     with replacing(path) as part:
         Image.fromarray(picture).save(part, format="PNG", optimize=True)
 
@@ -102,17 +102,17 @@ def save_gif(
       milliseconds: a frame is shown.
       hold: milliseconds the first and the last are shown.
       there_and_back: play the frames backwards too, the two ends once a round.
-      scale: enlargement (Lanczos); None brings them to at least twice `TILE` pixels.
+      scale: enlargement (Lanczos); None brings them to at least 1.5 `TILE` pixels.
 
     Raises:
       InputError: no frames, or `path` does not end in .gif.
       OSError: it cannot be written.
     """
-    _check_suffix(path, ".gif")
+    check_suffix(path, ".gif")
     if frames.ndim != 4 or frames.dtype != np.uint8 or not frames.size:
         raise InputError(f"frames must be uint8 [n, height, width, 3], not {frames.dtype} {frames.shape}")
     n, h, w, _ = frames.shape
-    scale = scale or -(-2 * TILE // max(h, w))
+    scale = scale or -(-3 * TILE // (2 * max(h, w)))
     coloured = [_enlarge_in_colours(Image.fromarray(frame), (w * scale, h * scale)) for frame in frames]
     order = [*range(n), *(range(n - 2, 0, -1) if there_and_back else ())]
     shown = [hold if i in (0, n - 1) else milliseconds for i in order]
@@ -144,7 +144,7 @@ def save_histograms(
       InputError: `path` does not end in .png, or there is nothing to show.
       OSError: it cannot be written.
     """
-    _check_suffix(path, ".png")
+    check_suffix(path, ".png")
     if z.ndim != 2 or not z.size or len(names) != z.shape[1]:
         raise InputError(f"histograms need latents [n,d] and d names, not {z.shape} and {len(names)}")
     from matplotlib.figure import Figure  # slow to import, and only needed here; without pyplot it needs no screen
@@ -182,7 +182,8 @@ def _enlarge_in_colours(frame: Image.Image, size: tuple[int, int]) -> Image.Imag
     return frame.resize(size, Image.Resampling.LANCZOS).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def _check_suffix(path: str | os.PathLike[str], suffix: str) -> None:
+def check_suffix(path: str | os.PathLike[str], suffix: str) -> None:
+    """Raises InputError unless `path` ends in `suffix`: scripts ask before the work, the writers before writing."""
     if Path(path).suffix.lower() != suffix:
         raise InputError(f"{path} must end in {suffix}: that is the format written")
 

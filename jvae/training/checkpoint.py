@@ -31,7 +31,9 @@ def read_config(run: str | os.PathLike[str]) -> Config:
     """The config of a run directory. Raises `InputError` if it is no run."""
     path = Path(run) / CONFIG
     if not path.is_file():
-        raise InputError(f"{run} is no run directory (it has no {CONFIG}): train one with experiments/train.py --out {run}")
+        raise InputError(
+            f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
+        )
     return Config.from_json(path.read_text())
 
 
@@ -60,9 +62,8 @@ class Checkpoints:
     """The checkpoints of a run directory: at most two, the last saved and the one of the lowest objective."""
 
     def __init__(self, run: str | os.PathLike[str], *, read_only: bool = False) -> None:
-        policy = keep.AnyPreservationPolicy(
-            [keep.LatestN(1), keep.BestN(get_metric_fn=_objective, reverse=True, n=1, keep_checkpoints_without_metrics=False)]
-        )
+        best = keep.BestN(get_metric_fn=_objective, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        policy = keep.AnyPreservationPolicy([keep.LatestN(1), best])
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policy,
             best_fn=_objective,

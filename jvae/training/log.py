@@ -32,7 +32,7 @@ class Log:
             part.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
         self._events = SummaryWriter(str(run / "events"), purge_step=step + 1 if step else None)
-        self._bar = tqdm(total=total, initial=step, unit="step", disable=not progress, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(total=total, initial=step, unit="step", disable=not progress, dynamic_ncols=True)
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Adds a row."""

@@ -21,7 +21,7 @@ from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 from jvae.training.checkpoint import Checkpoints, claim_run
 from jvae.training.log import Log
-from jvae.training.state import State, init_state, learning_rate, make_optimizer
+from jvae.training.state import init_state, learning_rate, make_optimizer
 from jvae.training.step import Metrics, make_train_chunk
 
 VALIDATION_IMAGES = 2048
@@ -63,8 +63,8 @@ def train(
       stopped: asked between chunks; a signal number saves and ends the run.
 
     Raises:
-      InputError: a batch that does not divide over the devices, a split too small, a run directory of another config, or
-        a loss that is not finite: its step is named, and the last good checkpoint stays.
+      InputError: a batch that does not divide over the devices, a split too small, a run directory of another config,
+        or a loss that is not finite: its step is named, and the last good checkpoint stays.
     """
     cfg = cfg.replace(image_size=store.size)
     mesh = make_mesh() if mesh is None else mesh
@@ -133,9 +133,7 @@ class Validation:
         recon = split_grid(render_grid(self._decode, variables, mean[None]), 1, len(self._shown))
         sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
         save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
-        return evaluate(
-            self._encode, self._decode, variables, self._cfg, self._images, self._rows, mesh=self._mesh
-        )
+        return evaluate(self._encode, self._decode, variables, self._cfg, self._images, self._rows, mesh=self._mesh)
 
 
 class Report:

@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 def learning_rate(cfg: Config, total_steps: int) -> optax.Schedule:
-    """step → learning rate: linear warm-up, then constant or a cosine to 0 at `total_steps`."""
+    """Step → learning rate: linear warm-up, then constant or a cosine to 0 at `total_steps`."""
     if cfg.schedule == "cosine":
         rest = optax.cosine_decay_schedule(cfg.learning_rate, max(1, total_steps - cfg.warmup_steps))
     else:

@@ -62,16 +62,16 @@ def train_step(
     (value, (error, kl, batch_stats)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = Metrics(value, error, kl, optax.global_norm(grads))
+    metrics = Metrics(value, error, kl, optax.tree.norm(grads))
     return State(state.step + 1, params, batch_stats, opt_state), metrics
 
 
 def make_train_chunk(model: VAE, tx: optax.GradientTransformation, cfg: Config, mesh: Mesh) -> Any:
     """The compiled loop: `train_chunk(state, chunk, count, key) -> (state, metrics)`.
 
-    It runs the first `count` (int32 scalar) steps of `chunk`, at most k = cfg.chunk_steps, in one call; `state` is donated. The
-    count is an argument, not a shape, so that one compiled program serves whole and partial chunks alike. Metrics are [k],
-    NaN past `count`.
+    It runs the first `count` (int32 scalar) steps of `chunk`, at most k = cfg.chunk_steps, in one call; `state` is
+    donated. The count is an argument, not a shape, so that one compiled program serves whole and partial chunks alike.
+    Metrics are [k], NaN past `count`.
     """
     k = cfg.chunk_steps
 

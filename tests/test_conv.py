@@ -1,0 +1,83 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jvae.models import conv
+
+SHAPES = [(2, 8, 8, 3, 5), (1, 2, 2, 1, 1), (3, 6, 10, 7, 4), (5, 16, 4, 32, 3), (2, 4, 4, 64, 64)]
+
+
+def plain_down(x, w):
+    return lax.conv_general_dilated(x, w, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def plain_up(y, w):
+    # Keras' Conv2DTranspose: the gradient of the strided convolution
+    return lax.conv_transpose(y, w, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), transpose_kernel=True)
+
+
+def arrays(b, h, width, c, o, dtype=jnp.float32):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (b, h, width, c), dtype)
+    w = jax.random.normal(keys[1], (3, 3, c, o), dtype)
+    y = jax.random.normal(keys[2], (b, h // 2, width // 2, o), dtype)
+    return x, w, y
+
+
+def close(actual, expected, rtol=2e-5):
+    scale = float(jnp.abs(expected).max())
+    np.testing.assert_allclose(np.asarray(actual, np.float32), np.asarray(expected, np.float32), atol=rtol * scale)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_down_and_its_gradients(shape):
+    x, w, y = arrays(*shape)
+    expected, pull_expected = jax.vjp(plain_down, x, w)
+    actual, pull = jax.vjp(jax.jit(conv.down), x, w)
+    close(actual, expected)
+    for ours, theirs in zip(pull(y), pull_expected(y), strict=True):
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_up_and_its_gradients(shape):
+    x, w, y = arrays(*shape)
+    expected, pull_expected = jax.vjp(plain_up, y, w)
+    actual, pull = jax.vjp(jax.jit(conv.up), y, w)
+    close(actual, expected)
+    for ours, theirs in zip(pull(x), pull_expected(x), strict=True):
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_lowering_is_the_same_function(shape):
+    # the forms of other platforms run on this one too
+    x, w, y = arrays(*shape)
+    close(conv._up_phases(y, w), conv._up_lax(y, w))
+    close(conv._correlate_patches(x, y), conv._correlate_lax(x, y))
+
+
+def test_bfloat16_stays_bfloat16():
+    x, w, y = arrays(2, 8, 8, 3, 4, jnp.bfloat16)
+    small, pull = jax.vjp(conv.down, x, w)
+    assert small.dtype == jnp.bfloat16 and {g.dtype for g in pull(y)} == {jnp.dtype(jnp.bfloat16)}
+    exact = plain_down(x.astype(jnp.float32), w.astype(jnp.float32))
+    close(small, exact, rtol=0.02)
+
+
+def test_second_use_in_a_loop_agrees():
+    # XLA lowers the body of a loop on its own; the result must not depend on it
+    x, w, _ = arrays(2, 8, 8, 3, 4)
+
+    def gradient(w):
+        return jax.grad(lambda w: jnp.sum(conv.up(jnp.square(conv.down(x, w)), w)))(w)
+
+    def twice(w):
+        return lax.fori_loop(0, 2, lambda _, w: w - 1e-3 * gradient(w), w)
+
+    step = functools.partial(lambda w: w - 1e-3 * gradient(w))
+    close(jax.jit(twice)(w), step(step(w)))

@@ -1,0 +1,76 @@
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from jvae.data.feed import Feed, chunk_order, free_bytes, select
+from jvae.errors import InputError
+from jvae.mesh import make_mesh
+
+N, B, K = 23, 4, 3
+KEY = jax.random.key(0)
+
+
+def order(step, n=N, b=B, k=K):
+    return np.asarray(chunk_order(KEY, np.int32(step), n=n, b=b, k=k))
+
+
+def test_an_epoch_visits_every_image_at_most_once():
+    per_epoch = N // B
+    steps = np.concatenate([order(s)[:1] for s in range(3 * per_epoch)])
+    epochs = steps.reshape(3, per_epoch * B)
+    for epoch in epochs:
+        assert len(set(epoch)) == per_epoch * B and epoch.min() >= 0 and epoch.max() < N
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 17])
+def test_the_order_does_not_depend_on_the_chunks(k):
+    single = np.concatenate([order(s, k=1) for s in range(34)])
+    chunked = np.concatenate([order(s, k=k) for s in range(0, 34, k)])[:34]
+    np.testing.assert_array_equal(single, chunked)
+
+
+def make_feed(residency, images, indices, mesh, **changes):
+    arguments = {"batch_size": B, "chunk_steps": K, "key": KEY, "mesh": mesh, "residency": residency} | changes
+    return Feed(images, indices, **arguments)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_resident_and_streamed_batches_are_the_same(devices):
+    mesh = make_mesh(jax.devices()[:devices])
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    indices = np.arange(1, 40, 2)
+    resident, streamed = (make_feed(r, images, indices, mesh) for r in ("resident", "streamed"))
+    assert resident.resident and not streamed.resident
+    take = jax.jit(select, static_argnames="mesh")
+    for start in (0, 7):
+        for a, b in itertools.islice(zip(resident.chunks(start), streamed.chunks(start), strict=False), 4):
+            for i in range(K):
+                ours, theirs = take(a, np.int32(i), mesh=mesh), take(b, np.int32(i), mesh=mesh)
+                np.testing.assert_array_equal(ours, theirs)
+                assert ours.sharding.shard_shape(ours.shape) == (B // devices, 16, 16, 3)
+
+
+def test_batches_hold_the_rows_that_were_asked_for():
+    mesh = make_mesh(jax.devices()[:1])
+    images = np.zeros((10, 16, 16, 3), np.uint8) + np.arange(10, dtype=np.uint8)[:, None, None, None]
+    chunk = next(make_feed("streamed", images, np.array([2, 3, 5, 7]), mesh).chunks(0))
+    assert {int(x) for x in np.unique(chunk.images)} == {2, 3, 5, 7}
+
+
+def test_auto_streams_what_does_not_fit():
+    mesh = make_mesh(jax.devices()[:1])
+    small = np.zeros((8, 16, 16, 3), np.uint8)
+    assert make_feed("auto", small, np.arange(8), mesh).resident
+    rows = free_bytes(mesh) // small[0].nbytes + 1
+    large = np.broadcast_to(small[:1], (rows, 16, 16, 3))  # no memory is taken
+    assert not make_feed("auto", large, np.arange(rows), mesh).resident
+    with pytest.raises(InputError, match=r"exceed the device's .* use --residency streamed"):
+        make_feed("resident", large, np.arange(rows), mesh)
+
+
+def test_too_few_images_for_a_batch():
+    with pytest.raises(InputError, match="3 training images do not fill one batch of batch_size=4"):
+        make_feed("auto", np.zeros((3, 16, 16, 3), np.uint8), np.arange(3), make_mesh(jax.devices()[:1]))

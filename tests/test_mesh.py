@@ -1,0 +1,31 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jvae.errors import InputError
+from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, replicated
+
+
+def test_shardings_split_the_named_axis():
+    mesh = make_mesh()
+    n = len(jax.devices())
+    assert along_data(mesh).shard_shape((2 * n, 3)) == (2, 3)
+    assert along_data(mesh, 1).shard_shape((5, 2 * n, 3)) == (5, 2, 3)
+    assert replicated(mesh).shard_shape((7, 3)) == (7, 3)
+
+
+def test_a_batch_that_does_not_divide_says_what_would():
+    mesh = make_mesh()
+    n = len(jax.devices())
+    check_batch_size(4 * n, mesh)
+    if n > 1:
+        said = f"batch_size={4 * n + 1} does not divide over {n} devices: use {4 * n} or {5 * n}"
+        with pytest.raises(InputError, match=said):
+            check_batch_size(4 * n + 1, mesh)
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_an_accelerator_and_computes():
+    mesh = make_mesh()
+    assert on_accelerator(mesh)
+    assert float(jax.device_put(jnp.ones((8,)), replicated(mesh)).sum()) == 8

@@ -1,0 +1,245 @@
+"""The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
+
+import json
+import signal
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jvae.config import BOOK, Config
+from jvae.errors import InputError
+from jvae.mesh import make_mesh
+from jvae.training import loop
+from jvae.training import step as step_module
+from jvae.training.checkpoint import Checkpoints, read_config
+from jvae.training.log import read_metrics
+from jvae.training.loop import train
+from jvae.training.stop import StopRequest
+from tests.faces import small_store
+
+TINY = BOOK.replace(
+    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
+    learning_rate=1e-3,
+)  # fmt: skip
+ONE = make_mesh(jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
+def store():
+    return small_store()
+
+
+@pytest.fixture(scope="module")
+def whole(store, tmp_path_factory):
+    """A run that was never stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    outcome = train(TINY, store, run, mesh=ONE, progress=False)
+    assert (outcome.step, outcome.total, outcome.signum) == (17, 17, None)
+    return run
+
+
+def last_state(run, cfg=TINY):
+    template = jax.eval_shape(
+        lambda key: loop.init_state(loop.vae.VAE(cfg), loop.make_optimizer(cfg, 17), key), jax.random.key(0)
+    )
+    sharding = loop.replicated(ONE)
+    template = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), template)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        return jax.device_get(checkpoints.restore(template))
+
+
+def assert_equal_states(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def rows(run, *drop):
+    slow = {"images_per_s", "seconds_to_first_chunk"}
+    return [{k: v for k, v in row.items() if k not in slow | set(drop)} for row in read_metrics(run)]
+
+
+def test_a_run_leaves_everything_behind(whole):
+    assert read_config(whole) == TINY
+    assert sorted(p.name for p in (whole / "figures").iterdir()) == [f"step-{s:07d}.png" for s in (6, 12, 17)]
+    assert list((whole / "events").glob("events.out.tfevents.*"))
+    steps = [(r["split"], r["step"]) for r in read_metrics(whole)]
+    assert [step for split, step in steps if split == "train"] == [3, 6, 9, 12, 15, 17]
+    assert [step for split, step in steps if split == "validation"] == [6, 12, 17]
+    row = read_metrics(whole)[-1]
+    assert row["objective"] == pytest.approx(10_000 * row["sampled_error"] + row["kl"])
+    assert row["n"] == len(small_store().indices("validation"))
+    assert {"nats", "bits_per_dim", "beta", "sigma", "r_loss_factor"} <= row.keys()
+
+
+def test_the_loss_falls(whole):
+    losses = [r["loss"] for r in read_metrics(whole) if r["split"] == "train"]
+    assert losses[-1] < losses[0]
+
+
+def test_last_and_best_checkpoints_are_kept(whole):
+    scored = {r["step"]: r["objective"] for r in read_metrics(whole) if r["split"] == "validation"}
+    best = min(scored, key=scored.__getitem__)
+    with Checkpoints(whole, read_only=True) as checkpoints:
+        assert checkpoints.last_step == 17 and checkpoints.best_step == best
+    kept = {int(p.name) for p in (whole / "checkpoints").iterdir() if p.name.isdigit()}
+    assert kept == {17, best}
+
+
+@pytest.mark.parametrize("stop_after", [1, 4])
+def test_a_resumed_run_is_bit_identical(whole, store, tmp_path, stop_after):
+    run = tmp_path / "run"
+    asked = iter(range(100))
+    outcome = train(
+        TINY, store, run, mesh=ONE, progress=False,
+        stopped=lambda: signal.SIGTERM if next(asked) == stop_after - 1 else None,
+    )  # fmt: skip
+    assert outcome.signum == signal.SIGTERM and outcome.step == 3 * stop_after
+    assert train(TINY, store, run, mesh=ONE, progress=False).step == 17
+    assert_equal_states(last_state(run), last_state(whole))
+    assert rows(run) == rows(whole)  # no row twice, none missing
+
+
+def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_path):
+    run = tmp_path / "run"
+    train(TINY.replace(steps=6), store, run, mesh=ONE, progress=False)
+    with (run / "metrics.jsonl").open("a") as file:  # what a killed run leaves: later rows, and one cut short
+        file.write(json.dumps({"step": 9, "split": "train", "loss": 1.0}) + '\n{"step": 12, "spl')
+    train(TINY, store, run, mesh=ONE, progress=False)
+    assert_equal_states(last_state(run), last_state(whole))
+    assert [r["step"] for r in read_metrics(run)] == [r["step"] for r in read_metrics(whole)]
+
+
+def test_a_finished_run_is_left_alone(whole, store):
+    before = (whole / "metrics.jsonl").read_bytes()
+    outcome = train(TINY, store, whole, mesh=ONE, progress=False)
+    assert (outcome.step, outcome.scores) == (17, None)
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("changes", [{"residency": "streamed"}, {"chunk_steps": 5}])
+def test_how_it_is_fed_does_not_change_the_result(whole, store, tmp_path, changes):
+    run = tmp_path / "run"
+    train(TINY.replace(**changes), store, run, mesh=ONE, progress=False)
+    assert_equal_states(last_state(run), last_state(whole))
+
+
+def test_two_devices_agree_with_one(whole, store, tmp_path):
+    if len(jax.devices()) < 2:
+        pytest.skip("needs two devices")
+    run = tmp_path / "run"
+    train(TINY, store, run, mesh=make_mesh(jax.devices()[:2]), progress=False)
+    ours = [r["loss"] for r in read_metrics(run) if r["split"] == "train"]
+    theirs = [r["loss"] for r in read_metrics(whole) if r["split"] == "train"]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(TINY.replace(steps=6), store, run, mesh=ONE, progress=False)
+    good = last_state(run)
+    honest = step_module.train_step
+
+    def broken_at_step_10(*args):
+        state, metrics = honest(*args)
+        return state, metrics._replace(loss=jax.numpy.where(state.step == 10, jax.numpy.nan, metrics.loss))
+
+    monkeypatch.setattr(step_module, "train_step", broken_at_step_10)
+    with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
+        train(TINY, store, run, mesh=ONE, progress=False)
+    assert_equal_states(last_state(run), good)
+
+
+def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
+    with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
+        train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+def test_another_config_is_refused_and_nothing_is_lost(whole, store):
+    before = (whole / "config.json").read_bytes()
+    with pytest.raises(InputError, match=r"latent_dim=6 \(now 7\): give the same settings, or another --out"):
+        train(TINY.replace(latent_dim=7), store, whole, mesh=ONE, progress=False)
+    assert (whole / "config.json").read_bytes() == before
+
+
+def test_a_folder_that_is_no_run_is_refused(store, tmp_path):
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(InputError, match="exists and is no run directory"):
+        train(TINY, store, tmp_path, mesh=ONE, progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_the_loop_is_traced_once(store, tmp_path, traced_once, monkeypatch):
+    monkeypatch.setattr(step_module, "train_step", traced_once(step_module.train_step))
+    train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)  # 17 steps in chunks of 3: the last is partial
+
+
+def test_the_state_is_donated(store):
+    cfg: Config = TINY
+    module, tx = loop.vae.VAE(cfg), loop.make_optimizer(cfg, 17)
+    state = loop.init_state(module, tx, jax.random.key(0))
+    state = jax.device_put(state, loop.replicated(ONE))
+    feed = loop.Feed(store.images, store.indices("train"), batch_size=8, chunk_steps=3, key=jax.random.key(1), mesh=ONE)
+    count = jax.device_put(np.int32(2), loop.replicated(ONE))
+    new, metrics = loop.make_train_chunk(module, tx, cfg, ONE)(state, next(feed.chunks(0)), count, jax.random.key(2))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+    assert int(new.step) == 2
+    assert np.isfinite(metrics.loss[:2]).all() and np.isnan(metrics.loss[2])
+
+
+def test_the_first_signal_is_a_request_the_second_is_obeyed():
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest() as stop:
+        assert stop.signum is None
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signum == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_requests_work_outside_of_the_main_thread():
+    seen = []
+
+    def body():
+        with StopRequest() as stop:
+            seen.append(stop.signum)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join(10)
+    assert seen == [None]
+
+
+def test_learning_rate_schedules():
+    cosine = TINY.replace(schedule="cosine", warmup_steps=4, learning_rate=1.0)
+    rate = loop.learning_rate(cosine, 20)
+    np.testing.assert_allclose([rate(0), rate(2), rate(4), rate(12), rate(20)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
+    assert loop.learning_rate(TINY, 20)(7) == TINY.learning_rate
+
+
+def test_sigterm_in_the_script_saves_and_leaves(store, tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    script = Path(__file__).parents[1] / "experiments" / "train.py"
+    run = tmp_path / "run"
+    flags = "--preset demo --widths 4 8 --latent-dim 6 --batch-size 8 --chunk-steps 2 --steps 1000000".split()
+    command = [sys.executable, str(script), "--data", str(store.path), "--out", str(run), *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not read_metrics(run) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert "the same command goes on" in out
+    with Checkpoints(run, read_only=True) as checkpoints:
+        assert checkpoints.last_step == max(r["step"] for r in read_metrics(run))

@@ -1,0 +1,132 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jvae.config import BOOK, PRESETS
+from jvae.models import vae
+
+SMALL = BOOK.replace(image_size=16, widths=(4, 6), latent_dim=5)
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@functools.partial(jax.jit, static_argnames="module")
+def train_pass(module, variables, x, seed):
+    return vae.train_pass(module, variables["params"], variables["batch_stats"], x, jax.random.key(seed))
+
+
+def shapes(cfg):
+    return jax.eval_shape(lambda key: vae.init_variables(vae.VAE(cfg), key), jax.random.key(0))
+
+
+def test_the_books_layer_sizes():
+    # the parameter counts in the book's summaries, less the biases that normalisation makes idle
+    variables = shapes(BOOK)
+    encoder, decoder = variables["params"]["encoder"], variables["params"]["decoder"]
+    ends = [encoder[f"kernel_{i}"].shape for i in range(4)]
+    assert ends == [(3, 3, 3, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 64)]
+    assert count(encoder["posterior"]) == 2 * (4096 * 200 + 200)
+    assert count(decoder["dense"]) == 200 * 4096 + 4096
+    # transposed convolutions to 64, 64, 32 and 3 channels; kernels are [3,3,out,in]
+    ends = [decoder[f"kernel_{i}"].shape for i in range(4)]
+    assert ends == [(3, 3, 64, 64), (3, 3, 64, 64), (3, 3, 32, 64), (3, 3, 3, 32)]
+    assert decoder["bias"].shape == (3,)
+    assert count(variables["batch_stats"]) == 2 * (32 + 3 * 64 + 64 + 64 + 32)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_maps_images_to_images(name):
+    cfg = PRESETS[name]
+    module, variables = vae.VAE(cfg), shapes(cfg)
+    images = jax.ShapeDtypeStruct((2, cfg.image_size, cfg.image_size, 3), jnp.uint8)
+    posterior = jax.eval_shape(lambda v, x: vae.encode(module, v, x), variables, images)
+    assert posterior.mean.shape == posterior.logvar.shape == (2, cfg.latent_dim)
+    recon = jax.eval_shape(lambda v, z: vae.decode(module, v, z), variables, posterior.mean)
+    assert recon.shape == images.shape and recon.dtype == jnp.float32
+
+
+@pytest.fixture(scope="module")
+def small():
+    module = vae.VAE(SMALL)
+    return module, jax.jit(functools.partial(vae.init_variables, module))(jax.random.key(0))
+
+
+def test_pictures_lie_in_the_unit_interval(small):
+    module, variables = small
+    x = jax.jit(vae.decode, static_argnums=0)(module, variables, 100 * jax.random.normal(jax.random.key(1), (4, 5)))
+    assert x.min() >= 0 and x.max() <= 1
+
+
+def test_inference_does_not_depend_on_the_batch(small):
+    module, variables = small
+    images = jax.random.randint(jax.random.key(1), (3, 16, 16, 3), 0, 256).astype(jnp.uint8)
+    encode = jax.jit(vae.encode, static_argnums=0)
+    together = encode(module, variables, images).mean
+    alone = jnp.concatenate([encode(module, variables, images[i : i + 1]).mean for i in range(3)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_training_moves_the_running_statistics_by_the_momentum(small):
+    module, variables = small
+    x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
+    _, _, stats = train_pass(module, variables, x, 2)
+    new = stats["encoder"]["norm_0"]["BatchNorm_0"]
+    y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
+    np.testing.assert_allclose(new["mean"], 0.01 * y.mean((0, 1, 2)), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(new["var"], 0.99 + 0.01 * y.var((0, 1, 2)), rtol=1e-4)
+
+
+def test_a_bias_before_normalisation_would_change_nothing(small):
+    _, variables = small
+    x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
+    y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
+    activate = vae._Activate(SMALL.replace(dropout=0.0), jnp.float32)
+    norm = activate.init(jax.random.key(0), y, True)
+    plain, _ = activate.apply(norm, y, True, mutable=["batch_stats"])
+    biased, _ = activate.apply(norm, y + 0.1 * jnp.arange(4.0).reshape(1, 1, 1, 4), True, mutable=["batch_stats"])
+    np.testing.assert_allclose(plain, biased, atol=1e-4)
+
+
+def test_keys_decide_sample_and_dropout(small):
+    module, variables = small
+    x = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3))
+
+    def run(seed):
+        return train_pass(module, variables, x, seed)[0]
+
+    assert (run(0) == run(0)).all() and not jnp.allclose(run(0), run(1))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 0.1])
+def test_dropout_rate_and_scale(rate):
+    x = jnp.ones((200, 500))
+    y = vae.dropout(x, rate, jax.random.key(0))
+    np.testing.assert_allclose((y == 0).mean(), rate, atol=0.005)
+    np.testing.assert_allclose(y.mean(), 1, atol=0.01)
+    assert len(jnp.unique(y)) == (2 if rate else 1)
+
+
+def test_samples_follow_the_posterior():
+    posterior = vae.Posterior(jnp.full((100_000, 1), 2.0), jnp.full((100_000, 1), jnp.log(9.0)))
+    z = posterior.sample(jax.random.key(0))
+    np.testing.assert_allclose([z.mean(), z.std()], [2, 3], rtol=0.02)
+
+
+def test_dtype_follows_the_platform():
+    assert vae.compute_dtype(BOOK, accelerator=True) == jnp.bfloat16
+    assert vae.compute_dtype(BOOK, accelerator=False) == jnp.float32
+    assert vae.compute_dtype(BOOK.replace(dtype="float32"), accelerator=True) == jnp.float32
+
+
+def test_bfloat16_keeps_parameters_statistics_and_posterior_in_float32():
+    module = vae.VAE(SMALL, jnp.bfloat16)
+    variables = jax.jit(functools.partial(vae.init_variables, module))(jax.random.key(0))
+    x = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3))
+    recon, posterior, stats = train_pass(module, variables, x, 2)
+    leaves = jax.tree.leaves((variables, recon, posterior, stats))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
