@@ -1,7 +1,9 @@
 """How every experiment script starts: flags from the function's signature, one line for a user's mistake."""
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jvae.errors import InputError
@@ -17,6 +19,11 @@ def run(main: Callable[..., Any]) -> None:
       SystemExit: always on failure, after one line on stderr for `InputError` and `OSError` (a missing file, a full
         disk). Any other exception is a bug and keeps its traceback.
     """
+    # Before jax is imported: what was compiled once is there at the next start.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
     import tyro  # here, so that jvae imports where tyro is not installed
 
     try:

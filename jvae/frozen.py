@@ -37,10 +37,7 @@ class Model:
         self.mesh = make_mesh() if mesh is None else mesh
         self.variables = jax.device_put(variables, replicated(self.mesh))
         module = vae.VAE(config, vae.compute_dtype(config, on_accelerator(self.mesh)))
-        self.encode_fn: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]] = functools.partial(vae.encode, module)
-        self.decode_fn: Callable[[Any, jax.Array], jax.Array] = functools.partial(vae.decode, module)
-        self._posterior = jax.jit(self.encode_fn)
-        self._tiles = jax.jit(lambda variables, z: to_uint8(self.decode_fn(variables, z)))
+        self.encode_fn, self.decode_fn = vae.Encode(module), vae.Decode(module)
 
     @property
     def image_size(self) -> int:
@@ -61,7 +58,7 @@ class Model:
         shape = (self.image_size, self.image_size, 3)
         if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
             raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
-        mean, logvar = self._batched(self._posterior, images, 2, (self.latent_dim,), np.float32)
+        mean, logvar = self._batched(functools.partial(_posterior, self.encode_fn), images, 2, (self.latent_dim,))
         return mean, logvar
 
     def encode(self, images: np.ndarray, latent: Literal["mean", "sample"] = "mean", seed: int = 0) -> np.ndarray:
@@ -92,11 +89,12 @@ class Model:
         if z.ndim < 1 or z.shape[-1] != self.latent_dim:
             raise InputError(f"latents must be [...,{self.latent_dim}], not {z.shape}")
         side = self.image_size
-        (tiles,) = self._batched(self._tiles, z.reshape(-1, self.latent_dim), 1, (side, side, 3), np.uint8)
+        rows = z.reshape(-1, self.latent_dim)
+        (tiles,) = self._batched(functools.partial(_tiles, self.decode_fn), rows, 1, (side, side, 3), np.uint8)
         return tiles.reshape(*z.shape[:-1], side, side, 3)
 
     def _batched(
-        self, fn: Callable, rows: np.ndarray, outputs: int, shape: tuple[int, ...], dtype: Any
+        self, fn: Callable, rows: np.ndarray, outputs: int, shape: tuple[int, ...], dtype: Any = np.float32
     ) -> tuple[np.ndarray, ...]:
         """Applies `fn` to `rows` in padded batches of one size, so that it compiles once: `outputs` arrays [n,…]."""
         size = -(-BATCH // self.mesh.size) * self.mesh.size
@@ -110,6 +108,16 @@ class Model:
         if not results:
             return tuple(np.zeros((0, *shape), dtype) for _ in range(outputs))
         return tuple(np.concatenate(jax.device_get(column))[: len(rows)] for column in zip(*results, strict=True))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _posterior(encode_fn: vae.Encode, variables: vae.Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return encode_fn(variables, images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _tiles(decode_fn: vae.Decode, variables: vae.Variables, z: jax.Array) -> jax.Array:
+    return to_uint8(decode_fn(variables, z))
 
 
 def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> Model:
@@ -126,6 +134,9 @@ def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | Non
     config, mesh = read_config(run), make_mesh() if mesh is None else mesh
     if not (os.path.isdir(os.path.join(run, "checkpoints"))):
         raise InputError(f"{run} has no checkpoint yet: train on with experiments/train.py --out {run}")
+    shapes = jax.eval_shape(functools.partial(vae.init_variables, vae.VAE(config)), jax.random.key(0))
+    whole = replicated(mesh)
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), shapes)
     with Checkpoints(run, read_only=True) as checkpoints:
-        step, variables = checkpoints.restore_variables(which, mesh)
+        step, variables = checkpoints.restore_variables(which, like)
     return Model(config, variables, step=step, mesh=mesh)

@@ -47,18 +47,18 @@ def test_resize_is_pillows_to_rounding(shape: tuple[int, int]) -> None:
     pixels[: height // 2] = 255  # sums of weights just above one must not wrap around
     for size in (16, 64, 144):
         expected = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-        error = resize(pixels, size, (0, 0, width, height)).astype(int) - np.asarray(expected)
+        error = resize(pixels[None], size, (0, 0, width, height))[0].astype(int) - np.asarray(expected)
         assert np.abs(error).max() <= 1
 
 
 def test_resize_between_pixels_and_nothing_of_outside() -> None:
     ramp = np.repeat(np.arange(100, dtype=np.uint8)[:, None, None], 100, axis=1).repeat(3, axis=2)
-    found = resize(ramp, 16, (20.5, 10.25, 84.5, 74.25))  # 4 pixels to one
+    found = resize(ramp[None], 16, (20.5, 10.25, 84.5, 74.25))  # 4 pixels to one
     expected = 10.25 + 4 * (np.arange(16) + 0.5) - 0.5
-    assert np.abs(found[1:-1].mean(axis=(1, 2)) - expected[1:-1]).max() <= 0.51
+    assert np.abs(found[0, 1:-1].mean(axis=(1, 2)) - expected[1:-1]).max() <= 0.51
     outside = np.full((100, 100, 3), 255, np.uint8)
     outside[10:74, 20:84] = 7
-    assert (resize(outside, 16, (20, 10, 84, 74)) == 7).all()
+    assert (resize(outside[None], 16, (20, 10, 84, 74)) == 7).all()
 
 
 def test_center_keeps_the_middle_148() -> None:
@@ -141,7 +141,14 @@ def test_stray_bytes_are_passed_over() -> None:
 
 def test_array_of_the_size_is_itself() -> None:
     pixels = picture(6, 64, 64)
-    assert preprocess(pixels, 64, "squash") is pixels
+    np.testing.assert_array_equal(preprocess(pixels, 64, "squash"), pixels)
+
+
+def test_resize_of_many_is_resize_of_each() -> None:
+    pixels = np.stack([picture(seed, 90, 75) for seed in range(5)])
+    found = resize(pixels, 64, (7.5, 0.25, 81.5, 74.25))
+    for i in range(5):
+        np.testing.assert_array_equal(found[i], resize(pixels[i : i + 1], 64, (7.5, 0.25, 81.5, 74.25))[0])
 
 
 GIF = encode(picture(0), "GIF")

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def test_any_number_of_images_and_latents(model, n):
     recon = model.decode(z)
     assert recon.shape == (n, 16, 16, 3) and recon.dtype == np.uint8
     if n:
-        mean, _ = vae.encode(vae.VAE(CFG), model.variables, images)
+        mean, _ = vae.Encode(vae.VAE(CFG))(model.variables, images)
         np.testing.assert_allclose(z, mean, atol=1e-4)
 
 
@@ -56,6 +58,13 @@ def test_every_count_runs_one_program(model, compiles):
     with compiles(at_most=0):
         model.decode(model.encode(images[:50]))
         model.decode(model.encode(images[:1]))
+
+
+def test_loading_again_compiles_nothing(run, model, compiles):
+    model.decode(model.encode(small_store().images[:2]))
+    again = jvae.load(run, which="last")
+    with compiles(at_most=0):
+        again.decode(again.encode(small_store().images[:2]))
 
 
 def test_samples_spread_by_the_posterior(model):
@@ -99,5 +108,5 @@ def test_the_public_api_is_all_there():
 
 
 def test_models_of_fresh_variables_work_without_a_run():
-    variables = vae.init_variables(vae.VAE(CFG), jax.random.key(0))
+    variables = jax.jit(functools.partial(vae.init_variables, vae.VAE(CFG)))(jax.random.key(0))
     assert Model(CFG, variables).decode(np.zeros((1, 6))).shape == (1, 16, 16, 3)

@@ -128,6 +128,18 @@ def test_rendered_faces_of_another_size_are_drawn_one_by_one(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == []
 
 
+def test_images_of_many_shapes(celeba: Path, tmp_path: Path) -> None:
+    shapes = [(178, 218)] * 3 + [(100, 120)] * 2 + [(178, 218)] + [(300, 200)] + [(178, 218)] * 4 + [(64, 64)]
+    for i, (name, (width, height)) in enumerate(zip(NAMES, shapes, strict=True)):
+        (celeba / "img_align_celeba" / name).write_bytes(encode(picture(i, width, height)))
+    (celeba / "img_align_celeba" / NAMES[8]).write_bytes(b"")
+    source = CelebAFolder(celeba)
+    store = pack(source, tmp_path / "out", size=48, crop="center", skip_bad=True, progress=False)
+    assert store.image_ids.tolist() == [n for n in NAMES if n != NAMES[8]]
+    for i, name in enumerate(store.image_ids):
+        np.testing.assert_array_equal(store.images[i], preprocess(source[NAMES.index(name)].image, 48, "center"))
+
+
 def test_count_takes_an_even_sample(tmp_path: Path) -> None:
     store = small(Pictures(100), tmp_path / "out", count=8)
     assert store.images[:, 0, 0, 0].tolist() == [0, 12, 25, 37, 50, 62, 75, 87]

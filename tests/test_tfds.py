@@ -1,6 +1,7 @@
 """CelebA through TFDS: our builder and the official one write small sets, and both are read, all without TensorFlow."""
 
 import json
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import jvae.data.tfds
 from jvae.data.celeba import ATTRIBUTES, SPLITS, CelebAFolder, Example
 from jvae.data.celeba_builder import IDENTITY, LANDMARKS
 from jvae.data.packed import pack
-from jvae.data.tfds import CelebATFDS, prepare, shuffled_names
+from jvae.data.tfds import CelebATFDS, convert, prepare, shuffled_names
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, SPLIT_OF, encode, picture, write_celeba
 
@@ -201,18 +202,50 @@ def test_nothing_prepared_and_too_much(ours: Path, tmp_path: Path) -> None:
     assert "has several data sets: give one of" in said(tmp_path)
 
 
+def as_tfrecord(directory: Path, to: Path) -> Path:
+    """A copy of a build as TFDS's TFRecord writer would have made it."""
+    to.mkdir(parents=True)
+    builder: Any = tfds.builder_from_directory(directory)
+    for name in ("features.json", "dataset_info.json"):
+        (to / name).write_text((directory / name).read_text().replace("array_record", "tfrecord"))
+    for split in builder.info.splits:
+        source = builder.as_data_source(split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        data = b"".join(struct.pack("<Q4x", len(record)) + record + bytes(4) for record in source)
+        (to / f"celeb_a-{split}.tfrecord-00000-of-00001").write_bytes(data)
+    return to
+
+
 def test_another_format_names_the_conversion(official: Path, tmp_path: Path) -> None:
-    path = copy(official, tmp_path / "celeb_a" / "2.1.0")
-    info = json.loads((path / "dataset_info.json").read_text())
-    assert info["fileFormat"] == "array_record"
-    (path / "dataset_info.json").write_text(json.dumps({**info, "fileFormat": "tfrecord"}))
+    path = as_tfrecord(official, tmp_path / "celeb_a" / "2.1.0")
     line = said(tmp_path)
     assert f"{path} is in tfrecord format" in line
-    assert f"`tfds convert_format --dataset_version_dir={path} --out_file_format=array_record`" in line
-    # As that command leaves it when it writes beside the old files.
-    both = {**info, "fileFormat": "tfrecord", "alternativeFileFormats": ["array_record"]}
-    (path / "dataset_info.json").write_text(json.dumps(both))
-    assert len(CelebATFDS(path)) == 12
+    assert f"convert it with `python -m experiments.convert_tfds --path {path}`" in line
+    info = path / "dataset_info.json"
+    info.write_text(info.read_text().replace("tfrecord", "riegeli"))
+    assert f"`tfds convert_format --dataset_version_dir={path} --out_file_format=array_record`" in said(path)
+    with pytest.raises(InputError, match="is in riegeli format: only tfrecord can be converted here"):
+        convert(path)
+
+
+def test_conversion_makes_it_readable(official: Path, tmp_path: Path) -> None:
+    path = as_tfrecord(official, tmp_path / "celeb_a" / "2.1.0")
+    before = sorted(p.name for p in path.iterdir())
+    assert convert(tmp_path) == path
+    expected, found = CelebATFDS(official), CelebATFDS(path)
+    assert [found[i].image for i in range(12)] == [expected[i].image for i in range(12)]
+    assert set(before) < {p.name for p in path.iterdir()} and len(list(path.iterdir())) == len(before) + 3
+    changed = {p: p.stat().st_mtime_ns for p in path.iterdir()}
+    assert convert(path) == path  # nothing left to do
+    assert changed == {p: p.stat().st_mtime_ns for p in path.iterdir()}
+
+
+def test_conversion_of_a_cut_file_changes_nothing(official: Path, tmp_path: Path) -> None:
+    path = as_tfrecord(official, tmp_path / "celeb_a" / "2.1.0")
+    shard = path / "celeb_a-train.tfrecord-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"celeb_a-train\.tfrecord-00000-of-00001 is cut: 5 examples of 6"):
+        convert(path)
+    assert "is in tfrecord format" in said(path)
 
 
 def test_a_data_set_that_is_not_celeba(official: Path, tmp_path: Path) -> None:

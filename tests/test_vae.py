@@ -44,9 +44,9 @@ def test_every_preset_maps_images_to_images(name):
     cfg = PRESETS[name]
     module, variables = vae.VAE(cfg), shapes(cfg)
     images = jax.ShapeDtypeStruct((2, cfg.image_size, cfg.image_size, 3), jnp.uint8)
-    posterior = jax.eval_shape(lambda v, x: vae.encode(module, v, x), variables, images)
+    posterior = jax.eval_shape(vae.Encode(module), variables, images)
     assert posterior.mean.shape == posterior.logvar.shape == (2, cfg.latent_dim)
-    recon = jax.eval_shape(lambda v, z: vae.decode(module, v, z), variables, posterior.mean)
+    recon = jax.eval_shape(vae.Decode(module), variables, posterior.mean)
     assert recon.shape == images.shape and recon.dtype == jnp.float32
 
 
@@ -58,16 +58,16 @@ def small():
 
 def test_pictures_lie_in_the_unit_interval(small):
     module, variables = small
-    x = jax.jit(vae.decode, static_argnums=0)(module, variables, 100 * jax.random.normal(jax.random.key(1), (4, 5)))
+    x = jax.jit(vae.Decode(module))(variables, 100 * jax.random.normal(jax.random.key(1), (4, 5)))
     assert x.min() >= 0 and x.max() <= 1
 
 
 def test_inference_does_not_depend_on_the_batch(small):
     module, variables = small
     images = jax.random.randint(jax.random.key(1), (3, 16, 16, 3), 0, 256).astype(jnp.uint8)
-    encode = jax.jit(vae.encode, static_argnums=0)
-    together = encode(module, variables, images).mean
-    alone = jnp.concatenate([encode(module, variables, images[i : i + 1]).mean for i in range(3)])
+    encode = jax.jit(vae.Encode(module))
+    together = encode(variables, images).mean
+    alone = jnp.concatenate([encode(variables, images[i : i + 1]).mean for i in range(3)])
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -67,7 +68,7 @@ def test_steps(known):
 
 def test_float32_statistics_give_the_same():
     z, attrs = data()
-    stats = update(init_statistics(4, 5), z, attrs)
+    stats = jax.jit(update)(init_statistics(4, 5), z, attrs)
     found, exact = AttributeVectors.from_statistics(stats, NAMES), AttributeVectors(sums(z, attrs), NAMES)
     assert found.names == exact.names
     for name in exact:

@@ -17,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from jvae.data.celeba import SPLITS, Source
-from jvae.data.decode import check_crop, check_size, preprocess
+from jvae.data.decode import check_crop, check_size, decode
+from jvae.data.resize import TOGETHER, resize
 from jvae.errors import InputError
 from jvae.files import replacing
 
@@ -206,19 +207,28 @@ def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: in
 
 
 def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
-    images = np.empty((len(indices), size, size, 3), np.uint8)
     attrs, ids, splits, bad = [], [], [], {}
+    images = np.empty((len(indices), size, size, 3), np.uint8)
+    alike: list[np.ndarray] = []  # decoded, of one shape and box, and not yet resized
+    box = (0.0, 0.0, 0.0, 0.0)
     for i in indices.tolist():
         image_id = f"image {i}"
         try:
             image, row, image_id, split = source[i]
-            images[len(ids)] = preprocess(image, size, crop, image_id)
+            pixels, new_box = decode(image, size, crop, image_id)
         except InputError as error:
             bad[image_id] = str(error)
             continue
+        if alike and (len(alike) == TOGETHER or alike[0].shape != pixels.shape or box != new_box):
+            images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
+            alike = []
+        alike.append(pixels)
+        box = new_box
         attrs.append(row)
         ids.append(image_id)
         splits.append(split)
+    if alike:
+        images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
     stacked = np.array(attrs, bool).reshape(len(ids), len(source.attribute_names))
     return _Rows(images[: len(ids)], stacked, ids, splits, bad, len(indices))
 

@@ -14,6 +14,9 @@ import numpy as np
 # OpenBLAS keeps products of up to 2**18 multiplications to the thread that calls it. Above, its threads and the packing
 # threads wait for one another: 1.5 ms an image in place of 0.2.
 _MOST_WORK = 230_000
+# Pictures of 64x64 that fit a cache together. Several at once also mean fewer calls between which threads hand on the
+# GIL: with two threads an image takes 0.13 ms, decoding included, and 0.18 ms one by one.
+TOGETHER = 8
 
 
 class _Band(NamedTuple):
@@ -23,27 +26,28 @@ class _Band(NamedTuple):
 
 
 def resize(pixels: np.ndarray, size: int, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The part of `pixels` within `box`, resized; what is outside does not count.
+    """The part of some pictures within `box`, resized; what is outside does not count.
 
     Args:
-      pixels: uint8 [h,w,3].
+      pixels: uint8 [b,h,w,3]. Several at once are fastest: see `TOGETHER`.
       size: height and width of the result in pixels.
       box: left, top, right, bottom in pixels; may lie between them.
 
     Returns:
-      uint8 [size,size,3], rounded.
+      uint8 [b,size,size,3], rounded.
     """
     left, top, right, bottom = box
     first, last = math.floor(left), math.ceil(right)
-    tall = np.empty((size, 3 * (last - first)), np.float32)
+    count = len(pixels)
+    tall = np.empty((count, size, 3 * (last - first)), np.float32)
     for inputs, outputs, weights in _bands(top, bottom, size, 1, 3 * (last - first)):
-        rows = pixels[inputs, first:last].astype(np.float32)  # [i, w, 3]
-        np.matmul(weights, rows.reshape(len(rows), -1), out=tall[outputs])
-    small = np.empty((size, 3 * size), np.float32)
+        rows = pixels[:, inputs, first:last].astype(np.float32)  # [b, i, w, 3]
+        np.matmul(weights, rows.reshape(count, weights.shape[1], -1), out=tall[:, outputs])
+    small = np.empty((count, size, 3 * size), np.float32)
     for inputs, outputs, weights in _bands(left - first, right - first, size, 3, size):
-        np.matmul(tall[:, inputs], weights, out=small[:, outputs])
+        np.matmul(tall[:, :, inputs], weights, out=small[:, :, outputs])
     small += np.float32(0.5)
-    return small.astype(np.uint8).reshape(size, size, 3)
+    return small.astype(np.uint8).reshape(count, size, size, 3)
 
 
 @functools.lru_cache(maxsize=128)  # images of a data set have few shapes

@@ -117,8 +117,7 @@ def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.nd
     value = values.iat[row, column]
     what = repr(value) if value and value == value else "no value"  # a cut row is filled with NaN
     raise InputError(
-        f"{path.name} has {what} for {columns[column]} of {ids[row]}:"
-        f" every row has {len(columns)} integers"
+        f"{path.name} has {what} for {columns[column]} of {ids[row]}: every row has {len(columns)} integers"
     )
 
 

@@ -1,6 +1,9 @@
 """CelebA through TensorFlow Datasets, read and made without TensorFlow: ArrayRecord files, in any order at once."""
 
+import json
+import mmap
 import os
+import struct
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +11,7 @@ import numpy as np
 
 from jvae.data.celeba import ATTRIBUTES, SPLITS, Example
 from jvae.errors import InputError
+from jvae.files import replacing
 
 _NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
 # The files of each split by number, and the forty labels of one of them as list_attr_celeba.txt has them.
@@ -37,23 +41,21 @@ class CelebATFDS:
         Raises:
           InputError: there is none or more than one, it is not in ArrayRecord format, or it is not CelebA.
         """
-        import tensorflow_datasets as tfds  # half a second, and only this source needs it
+        import tensorflow_datasets as tfds
         from tensorflow_datasets.proto import tf_example_pb2
 
         example_proto: Any = tf_example_pb2
         directory = _version_directory(Path(path))
-        try:
-            builder: Any = tfds.builder_from_directory(directory)
-        except Exception as error:  # TFDS wraps what it finds in errors of many kinds
-            raise InputError(
-                f"{directory} is no whole TFDS data set ({_first_line(error)}): prepare it again"
-            ) from None
+        builder = _open_builder(directory)
         formats = {f.value for f in builder.info.available_file_formats()}
         if "array_record" not in formats:
+            way = (
+                f"`python -m experiments.convert_tfds --path {directory}`, which needs no TensorFlow"
+                if "tfrecord" in formats
+                else f"`tfds convert_format --dataset_version_dir={directory} --out_file_format=array_record`"
+            )
             raise InputError(
-                f"{directory} is in {'/'.join(sorted(formats))} format, which cannot be read at random: convert it with"
-                f" `tfds convert_format --dataset_version_dir={directory} --out_file_format=array_record` where"
-                " TensorFlow is installed (pip install 'jvae[tensorflow]')"
+                f"{directory} is in {'/'.join(sorted(formats))} format, not array_record: convert it with {way}"
             )
         features = cast(Any, builder.info.features)
         attributes = features["attributes"] if "attributes" in features else ()
@@ -147,6 +149,73 @@ def prepare(path: str | os.PathLike[str], data_dir: str | os.PathLike[str]) -> P
     config = tfds.download.DownloadConfig(manual_dir=os.fspath(path))
     builder.download_and_prepare(download_config=config, file_format="array_record")
     return Path(builder.data_dir)
+
+
+def convert(path: str | os.PathLike[str]) -> Path:
+    """Adds ArrayRecord files to a data set prepared as TFRecord, TFDS's default, as `tfds convert_format` does.
+
+    That command needs TensorFlow, Beam and more, and the format is simple: a record is its length (8 bytes), a checksum
+    of that (4), the data, and a checksum (4), which are not checked here. The old files stay. Until every shard is
+    written the data set is as it was.
+
+    Args:
+      path: as for `CelebATFDS`.
+
+    Returns:
+      The directory of the data set's version.
+
+    Raises:
+      InputError: the data set is in another format, or a file is cut.
+    """
+    from array_record.python import array_record_module  # pyright: ignore[reportAttributeAccessIssue]
+
+    directory = _version_directory(Path(path))
+    builder: Any = _open_builder(directory)
+    formats = {f.value for f in builder.info.available_file_formats()}
+    if "array_record" in formats:
+        return directory
+    if "tfrecord" not in formats:
+        raise InputError(f"{directory} is in {'/'.join(sorted(formats))} format: only tfrecord can be converted here")
+    for split in builder.info.splits.values():
+        for shard, count in zip(split.filepaths, split.shard_lengths, strict=True):
+            old = Path(shard)
+            records = _read_tfrecord(old)
+            if len(records) != count:
+                raise InputError(f"{old} is cut: {len(records)} examples of {count}; prepare the data set again")
+            with replacing(old.with_name(old.name.replace(".tfrecord-", ".array_record-"))) as part:
+                writer = array_record_module.ArrayRecordWriter(os.fspath(part), "group_size:1")
+                for record in records:
+                    writer.write(bytes(record))
+                writer.close()
+    info = json.loads((directory / "dataset_info.json").read_text(encoding="utf-8"))
+    with replacing(directory / "dataset_info.json") as part:
+        part.write_text(json.dumps({**info, "alternativeFileFormats": ["array_record"]}, indent=2), encoding="utf-8")
+    return directory
+
+
+def _read_tfrecord(path: Path) -> list[memoryview]:
+    """The whole records of a TFRecord file, as views of its memory map."""
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    with open(path, "rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    records, place = [], 0
+    while place + 16 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, place)
+        if place + 16 + length > len(data):
+            break
+        records.append(data[place + 12 : place + 12 + length])
+        place += 16 + length
+    return records
+
+
+def _open_builder(directory: Path) -> Any:
+    import tensorflow_datasets as tfds  # half a second, and only this source needs it
+
+    try:
+        return tfds.builder_from_directory(directory)
+    except Exception as error:  # TFDS wraps what it finds in errors of many kinds
+        raise InputError(f"{directory} is no whole TFDS data set ({_first_line(error)}): prepare it again") from None
 
 
 def _version_directory(path: Path) -> Path:

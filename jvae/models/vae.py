@@ -4,6 +4,7 @@ The architecture is that of Generative Deep Learning (Foster 2019), chapter 3, w
 convolution that batch normalisation follows has no bias here: normalisation subtracts it again.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -32,8 +33,8 @@ class Posterior(NamedTuple):
 def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
     """Zeroes elements of `x` [...,c] at `rate`, rounded to a 256th, and scales the rest by 1/(1 − rate).
 
-    One random byte decides an element. The bytes are cut from whole 32-bit draws: `jax.random.bits` of uint8 would make a
-    draw for every byte.
+    One random byte decides an element. The bytes are cut from whole 32-bit draws: `jax.random.bits` of uint8 would make
+    a draw for every byte.
     """
     drop = round(256 * rate)
     *batch, c = x.shape
@@ -184,11 +185,26 @@ def to_float(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 255
 
 
-def encode(model: VAE, variables: Variables, images: jax.Array) -> Posterior:
-    """Posterior [b,d] of uint8 images [b,h,w,3], by the running statistics."""
-    return model.apply(variables, to_float(images), method="encode")
+@dataclasses.dataclass(frozen=True)
+class Encode:
+    """Posterior [b,d] of uint8 images [b,h,w,3], by the running statistics: `Encode(module)(variables, images)`.
+
+    Two of one module are equal, so that what is compiled for one serves the other.
+    """
+
+    module: VAE
+
+    def __call__(self, variables: Variables, images: jax.Array) -> Posterior:
+        """Pure and jittable."""
+        return self.module.apply(variables, to_float(images), method="encode")  # type: ignore[return-value]
 
 
-def decode(model: VAE, variables: Variables, z: jax.Array) -> jax.Array:
-    """Images [b,h,w,3] float32 in [0, 1] of latents [b,d], by the running statistics."""
-    return model.apply(variables, z, method="decode")
+@dataclasses.dataclass(frozen=True)
+class Decode:
+    """Images [b,h,w,3] float32 in [0, 1] of latents [b,d], by the running statistics; as `Encode`."""
+
+    module: VAE
+
+    def __call__(self, variables: Variables, z: jax.Array) -> jax.Array:
+        """Pure and jittable."""
+        return self.module.apply(variables, z, method="decode")  # type: ignore[return-value]

@@ -11,13 +11,11 @@ from typing import Any, Literal
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from jvae.config import Config
 from jvae.errors import InputError
 from jvae.files import replacing
-from jvae.mesh import replicated
 from jvae.training.state import State
 
 CONFIG = "config.json"
@@ -112,8 +110,8 @@ class Checkpoints:
         items = self._manager.restore(self.last_step, args=args)
         return State(items.training["step"], **items.variables, opt_state=items.training["opt_state"])
 
-    def restore_variables(self, which: Which, mesh: Mesh) -> tuple[int, Any]:
-        """The step and the variables of the best or the last checkpoint, on the devices of `mesh`.
+    def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
+        """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
 
         Raises:
           InputError: there is no checkpoint.
@@ -121,9 +119,6 @@ class Checkpoints:
         step = self.best_step if which == "best" else self.last_step
         if step is None:
             raise InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
-        metadata = self._manager.item_metadata(step)["variables"]
-        sharding = replicated(mesh)
-        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), metadata.tree)
         args = ocp.args.Composite(variables=ocp.args.StandardRestore(like))
         return step, self._manager.restore(step, args=args).variables
 

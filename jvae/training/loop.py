@@ -123,8 +123,7 @@ class Validation:
         rows = store.indices("validation")
         self._rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]
         self._cfg, self._images, self._run, self._mesh = cfg, store.images, run, mesh
-        self._encode = functools.partial(vae.encode, module)
-        self._decode = functools.partial(vae.decode, module)
+        self._encode, self._decode = vae.Encode(module), vae.Decode(module)
         self._shown = np.asarray(store.images[self._rows[:10]])
 
     def __call__(self, step: int, variables: Any) -> Scores:
