@@ -12,10 +12,11 @@ from jax.sharding import Mesh
 from jvae.config import Config
 from jvae.errors import InputError
 from jvae.latent.statistics import sample_rows
-from jvae.mesh import along_data, make_mesh, on_accelerator, replicated
+from jvae.mesh import along_data, make_mesh, replicated
 from jvae.models import vae
 from jvae.render.grid import to_uint8
 from jvae.training.checkpoint import Checkpoints, Which, read_config
+from jvae.training.state import make_model
 
 BATCH = 128
 
@@ -36,7 +37,7 @@ class Model:
         self.config, self.step = config, step
         self.mesh = make_mesh() if mesh is None else mesh
         self.variables = jax.device_put(variables, replicated(self.mesh))
-        module = vae.VAE(config, vae.compute_dtype(config, on_accelerator(self.mesh)))
+        module = make_model(config, self.mesh)
         self.encode_fn, self.decode_fn = vae.Encode(module), vae.Decode(module)
 
     @property

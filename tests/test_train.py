@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jvae.config import BOOK, Config
+from jvae.config import BOOK
 from jvae.errors import InputError
 from jvae.mesh import make_mesh
 from jvae.training import loop
@@ -22,9 +22,10 @@ from tests.faces import small_store
 
 TINY = BOOK.replace(
     preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
-    learning_rate=1e-3,
+    learning_rate=5e-3,
 )  # fmt: skip
 ONE = make_mesh(jax.devices()[:1])
+KEYS = loop.run_keys(0, ONE)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,15 @@ def whole(store, tmp_path_factory):
 
 
 def last_state(run, cfg=TINY):
-    template = jax.eval_shape(
-        lambda key: loop.init_state(loop.vae.VAE(cfg), loop.make_optimizer(cfg, 17), key), jax.random.key(0)
-    )
-    sharding = loop.replicated(ONE)
-    template = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), template)
+    like = loop.init_state(KEYS[0], cfg=cfg, total_steps=17, mesh=ONE)
     with Checkpoints(run, read_only=True) as checkpoints:
-        return jax.device_get(checkpoints.restore(template))
+        return jax.device_get(checkpoints.restore(like))
+
+
+def stop_after(chunks):
+    """A `stopped` that gives SIGTERM once so many chunks are done."""
+    asked = iter(range(1000))
+    return lambda: signal.SIGTERM if next(asked) == chunks - 1 else None
 
 
 def assert_equal_states(a, b):
@@ -89,15 +92,11 @@ def test_last_and_best_checkpoints_are_kept(whole):
     assert kept == {17, best}
 
 
-@pytest.mark.parametrize("stop_after", [1, 4])
-def test_a_resumed_run_is_bit_identical(whole, store, tmp_path, stop_after):
+@pytest.mark.parametrize("chunks", [1, 4])
+def test_a_resumed_run_is_bit_identical(whole, store, tmp_path, chunks):
     run = tmp_path / "run"
-    asked = iter(range(100))
-    outcome = train(
-        TINY, store, run, mesh=ONE, progress=False,
-        stopped=lambda: signal.SIGTERM if next(asked) == stop_after - 1 else None,
-    )  # fmt: skip
-    assert outcome.signum == signal.SIGTERM and outcome.step == 3 * stop_after
+    outcome = train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(chunks))
+    assert outcome.signum == signal.SIGTERM and outcome.step == 3 * chunks
     assert train(TINY, store, run, mesh=ONE, progress=False).step == 17
     assert_equal_states(last_state(run), last_state(whole))
     assert rows(run) == rows(whole)  # no row twice, none missing
@@ -105,7 +104,7 @@ def test_a_resumed_run_is_bit_identical(whole, store, tmp_path, stop_after):
 
 def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_path):
     run = tmp_path / "run"
-    train(TINY.replace(steps=6), store, run, mesh=ONE, progress=False)
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
     with (run / "metrics.jsonl").open("a") as file:  # what a killed run leaves: later rows, and one cut short
         file.write(json.dumps({"step": 9, "split": "train", "loss": 1.0}) + '\n{"step": 12, "spl')
     train(TINY, store, run, mesh=ONE, progress=False)
@@ -139,7 +138,7 @@ def test_two_devices_agree_with_one(whole, store, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    train(TINY.replace(steps=6), store, run, mesh=ONE, progress=False)
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
     good = last_state(run)
     honest = step_module.train_step
 
@@ -148,8 +147,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store,
         return state, metrics._replace(loss=jax.numpy.where(state.step == 10, jax.numpy.nan, metrics.loss))
 
     monkeypatch.setattr(step_module, "train_step", broken_at_step_10)
+    jax.clear_caches()
     with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
         train(TINY, store, run, mesh=ONE, progress=False)
+    jax.clear_caches()
     assert_equal_states(last_state(run), good)
 
 
@@ -173,18 +174,24 @@ def test_a_folder_that_is_no_run_is_refused(store, tmp_path):
 
 
 def test_the_loop_is_traced_once(store, tmp_path, traced_once, monkeypatch):
-    monkeypatch.setattr(step_module, "train_step", traced_once(step_module.train_step))
-    train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)  # 17 steps in chunks of 3: the last is partial
+    traced = traced_once(lambda state: state)
+    honest = step_module.train_step
+
+    def counted(model, tx, cfg, state, images, key):
+        return honest(model, tx, cfg, traced(state), images, key)
+
+    monkeypatch.setattr(step_module, "train_step", counted)
+    cfg = TINY.replace(seed=1)  # not compiled by an earlier test
+    train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)  # 17 steps in chunks of 3: the last is partial
 
 
 def test_the_state_is_donated(store):
-    cfg: Config = TINY
-    module, tx = loop.vae.VAE(cfg), loop.make_optimizer(cfg, 17)
-    state = loop.init_state(module, tx, jax.random.key(0))
-    state = jax.device_put(state, loop.replicated(ONE))
-    feed = loop.Feed(store.images, store.indices("train"), batch_size=8, chunk_steps=3, key=jax.random.key(1), mesh=ONE)
+    state = loop.init_state(KEYS[0], cfg=TINY, total_steps=17, mesh=ONE)
+    rows = store.indices("train")
+    feed = loop.Feed(store.images, rows, batch_size=8, chunk_steps=3, key=KEYS[1], mesh=ONE)
     count = jax.device_put(np.int32(2), loop.replicated(ONE))
-    new, metrics = loop.make_train_chunk(module, tx, cfg, ONE)(state, next(feed.chunks(0)), count, jax.random.key(2))
+    chunk = next(feed.chunks(0))
+    new, metrics = loop.train_chunk(state, chunk, count, KEYS[2], cfg=TINY, total_steps=17, mesh=ONE)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
     assert int(new.step) == 2
     assert np.isfinite(metrics.loss[:2]).all() and np.isnan(metrics.loss[2])

@@ -8,6 +8,7 @@ import pytest
 from jvae.config import BOOK, PRESETS
 from jvae.models import vae
 
+KEY = jax.random.key(0, impl="rbg")  # compiles in a tenth of the default's time
 SMALL = BOOK.replace(image_size=16, widths=(4, 6), latent_dim=5)
 
 
@@ -17,11 +18,11 @@ def count(tree):
 
 @functools.partial(jax.jit, static_argnames="module")
 def train_pass(module, variables, x, seed):
-    return vae.train_pass(module, variables["params"], variables["batch_stats"], x, jax.random.key(seed))
+    return vae.train_pass(module, variables["params"], variables["batch_stats"], x, jax.random.key(seed, impl="rbg"))
 
 
 def shapes(cfg):
-    return jax.eval_shape(lambda key: vae.init_variables(vae.VAE(cfg), key), jax.random.key(0))
+    return jax.eval_shape(lambda key: vae.init_variables(vae.VAE(cfg), key), KEY)
 
 
 def test_the_books_layer_sizes():
@@ -53,7 +54,7 @@ def test_every_preset_maps_images_to_images(name):
 @pytest.fixture(scope="module")
 def small():
     module = vae.VAE(SMALL)
-    return module, jax.jit(functools.partial(vae.init_variables, module))(jax.random.key(0))
+    return module, jax.jit(functools.partial(vae.init_variables, module))(KEY)
 
 
 def test_pictures_lie_in_the_unit_interval(small):
@@ -86,7 +87,7 @@ def test_a_bias_before_normalisation_would_change_nothing(small):
     x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
     y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
     activate = vae._Activate(SMALL.replace(dropout=0.0), jnp.float32)
-    norm = activate.init(jax.random.key(0), y, True)
+    norm = activate.init(KEY, y, True)
     plain, _ = activate.apply(norm, y, True, mutable=["batch_stats"])
     biased, _ = activate.apply(norm, y + 0.1 * jnp.arange(4.0).reshape(1, 1, 1, 4), True, mutable=["batch_stats"])
     np.testing.assert_allclose(plain, biased, atol=1e-4)
@@ -105,7 +106,7 @@ def test_keys_decide_sample_and_dropout(small):
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 0.1])
 def test_dropout_rate_and_scale(rate):
     x = jnp.ones((200, 500))
-    y = vae.dropout(x, rate, jax.random.key(0))
+    y = vae.dropout(x, rate, KEY)
     np.testing.assert_allclose((y == 0).mean(), rate, atol=0.005)
     np.testing.assert_allclose(y.mean(), 1, atol=0.01)
     assert len(jnp.unique(y)) == (2 if rate else 1)
@@ -113,7 +114,7 @@ def test_dropout_rate_and_scale(rate):
 
 def test_samples_follow_the_posterior():
     posterior = vae.Posterior(jnp.full((100_000, 1), 2.0), jnp.full((100_000, 1), jnp.log(9.0)))
-    z = posterior.sample(jax.random.key(0))
+    z = posterior.sample(KEY)
     np.testing.assert_allclose([z.mean(), z.std()], [2, 3], rtol=0.02)
 
 
@@ -125,7 +126,7 @@ def test_dtype_follows_the_platform():
 
 def test_bfloat16_keeps_parameters_statistics_and_posterior_in_float32():
     module = vae.VAE(SMALL, jnp.bfloat16)
-    variables = jax.jit(functools.partial(vae.init_variables, module))(jax.random.key(0))
+    variables = jax.jit(functools.partial(vae.init_variables, module))(KEY)
     x = jax.random.uniform(jax.random.key(1), (4, 16, 16, 3))
     recon, posterior, stats = train_pass(module, variables, x, 2)
     leaves = jax.tree.leaves((variables, recon, posterior, stats))

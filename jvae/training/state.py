@@ -1,13 +1,16 @@
 """What training carries from step to step, and the optimiser that moves it."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.models.vae import VAE, Variables, init_variables
+from jvae.mesh import on_accelerator, replicated
+from jvae.models.vae import VAE, Variables, compute_dtype, init_variables
 
 
 class State(NamedTuple):
@@ -42,7 +45,15 @@ def make_optimizer(cfg: Config, total_steps: int) -> optax.GradientTransformatio
     return optax.adam(learning_rate(cfg, total_steps), eps=cfg.adam_epsilon)
 
 
-def init_state(model: VAE, tx: optax.GradientTransformation, key: jax.Array) -> State:
-    """A state at step 0, float32, from `key`."""
-    variables = init_variables(model, key)
-    return State(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], tx.init(variables["params"]))
+def make_model(cfg: Config, mesh: Mesh) -> VAE:
+    """The module of `cfg`, its matrix work in the dtype that suits the devices."""
+    return VAE(cfg, compute_dtype(cfg, on_accelerator(mesh)))
+
+
+@functools.partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"))
+def init_state(key: jax.Array, *, cfg: Config, total_steps: int, mesh: Mesh) -> State:
+    """A state at step 0, float32, whole on every device, from `key`."""
+    variables = init_variables(make_model(cfg, mesh), key)
+    opt_state = make_optimizer(cfg, total_steps).init(variables["params"])
+    state = State(jnp.zeros((), jnp.int32), **variables, opt_state=opt_state)
+    return jax.lax.with_sharding_constraint(state, replicated(mesh))

@@ -1,5 +1,6 @@
 """One optimiser step, and k of them compiled into one call."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jvae.data.feed import Chunk, select
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
-from jvae.training.state import State
+from jvae.training.state import State, make_model, make_optimizer
 
 
 class Metrics(NamedTuple):
@@ -66,23 +67,34 @@ def train_step(
     return State(state.step + 1, params, batch_stats, opt_state), metrics
 
 
-def make_train_chunk(model: VAE, tx: optax.GradientTransformation, cfg: Config, mesh: Mesh) -> Any:
-    """The compiled loop: `train_chunk(state, chunk, count, key) -> (state, metrics)`.
+@functools.partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"), donate_argnames="state")
+def train_chunk(
+    state: State, chunk: Chunk, count: jax.Array, key: jax.Array, *, cfg: Config, total_steps: int, mesh: Mesh
+) -> tuple[State, Metrics]:
+    """The compiled loop: the first `count` steps of a chunk in one call.
 
-    It runs the first `count` (int32 scalar) steps of `chunk`, at most k = cfg.chunk_steps, in one call; `state` is
-    donated. The count is an argument, not a shape, so that one compiled program serves whole and partial chunks alike.
-    Metrics are [k], NaN past `count`.
+    The count is an argument, not a shape, so that one compiled program serves whole and partial chunks alike.
+
+    Args:
+      state: before the steps; donated.
+      chunk: k = cfg.chunk_steps batches.
+      count: int32 scalar, at most k.
+      key: the run's.
+      cfg: of the run.
+      total_steps: of the whole run, for the learning rate.
+      mesh: the devices.
+
+    Returns:
+      The state after the steps, and metrics [k], NaN past `count`.
     """
-    k = cfg.chunk_steps
+    model = make_model(cfg, mesh)
+    tx = make_optimizer(cfg, total_steps)
 
-    def train_chunk(state: State, chunk: Chunk, count: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
-        def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-            state, history = carry
-            state, metrics = train_step(model, tx, cfg, state, select(chunk, i, mesh), key)
-            return state, Metrics(*(rows.at[i].set(value) for rows, value in zip(history, metrics, strict=True)))
+    def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        state, history = carry
+        state, metrics = train_step(model, tx, cfg, state, select(chunk, i, mesh), key)
+        return state, Metrics(*(rows.at[i].set(value) for rows, value in zip(history, metrics, strict=True)))
 
-        history = Metrics(*[jnp.full((k,), jnp.nan, jnp.float32)] * len(Metrics._fields))
-        return lax.fori_loop(0, count, body, (state, history))
-
-    whole = replicated(mesh)
-    return jax.jit(train_chunk, donate_argnums=0, out_shardings=(whole, whole))
+    history = Metrics(*[jnp.full((cfg.chunk_steps,), jnp.nan, jnp.float32)] * len(Metrics._fields))
+    out = lax.fori_loop(0, count, body, (state, history))
+    return lax.with_sharding_constraint(out, replicated(mesh))
