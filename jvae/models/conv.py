@@ -85,26 +85,6 @@ def _correlate_lax(x: jax.Array, y: jax.Array) -> jax.Array:
     return jax.linear_transpose(functools.partial(_down_lax, x), kernel)(y)[0]
 
 
-def _up_phases(y: jax.Array, w: jax.Array) -> jax.Array:
-    """`up` as one dense convolution for each of the four (row, column) parities, interleaved.
-
-    Along an axis, out[2i] = y[i]·w[0] + y[i−1]·w[2] and out[2i+1] = y[i]·w[1]: no multiplication by the zeros of a
-    dilated input, which XLA's CPU backend would do.
-    """
-    b, h, width, _ = y.shape
-    taps = {0: (slice(None, None, -2), (1, 0)), 1: (slice(1, 2), (0, 0))}  # parity: taps in input order, padding
-    kernel = w.swapaxes(2, 3)
-    rows = []
-    for i in (0, 1):
-        columns = []
-        for j in (0, 1):
-            (row_taps, row_pad), (column_taps, column_pad) = taps[i], taps[j]
-            part = kernel[row_taps, column_taps]
-            columns.append(lax.conv_general_dilated(y, part, (1, 1), (row_pad, column_pad), dimension_numbers=LAYOUT))
-        rows.append(jnp.stack(columns, axis=3))  # [b,h,w,2,c]
-    return jnp.stack(rows, axis=2).reshape(b, 2 * h, 2 * width, -1)
-
-
 def _patches(x: jax.Array) -> jax.Array:
     """The 3x3 neighbourhoods that `down` reads, [b,h/2,w/2,9c]."""
     b, h, width, c = x.shape
@@ -117,23 +97,47 @@ def _patches(x: jax.Array) -> jax.Array:
     return jnp.concatenate(shifted, axis=-1)
 
 
-def _correlate_patches(x: jax.Array, y: jax.Array) -> jax.Array:
-    """`correlate` as one matrix product of neighbourhoods and outputs."""
-    c, o = x.shape[3], y.shape[3]
-    return jnp.einsum("bhwo,bhwp->op", y, _patches(x)).T.reshape(3, 3, c, o)
-
-
-def _down_patches(x: jax.Array, w: jax.Array) -> jax.Array:
+def _down_product(x: jax.Array, w: jax.Array) -> jax.Array:
+    """`down` as one matrix product of neighbourhoods and kernel."""
     return jnp.einsum("bhwp,po->bhwo", _patches(x), w.reshape(-1, w.shape[3]))
 
 
+def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
+    """`correlate` as one matrix product of neighbourhoods and outputs."""
+    return jnp.einsum("bhwp,bhwo->po", _patches(x), y).reshape(3, 3, x.shape[3], y.shape[3])
+
+
+def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:
+    """`up` as one matrix product that gives each y its 3x3 contributions, added where they overlap.
+
+    Along an axis, out[2i] = y[i]·w[0] + y[i−1]·w[2] and out[2i+1] = y[i]·w[1].
+    """
+    c, o = w.shape[2:]
+    b, h, width, _ = y.shape
+    parts = jnp.einsum("bhwo,op->bhwp", y, w.reshape(-1, o).T).reshape(b, h, width, 3, 3, c)
+    rows = _interleave(parts[..., 0, :, :], parts[..., 1, :, :], parts[..., 2, :, :], axis=1)  # [b,2h,w,3,c]
+    return _interleave(rows[..., 0, :], rows[..., 1, :], rows[..., 2, :], axis=2)  # [b,2h,2w,c]
+
+
+def _interleave(first: jax.Array, second: jax.Array, third: jax.Array, axis: int) -> jax.Array:
+    """out[2i] = first[i] + third[i−1], out[2i+1] = second[i] along `axis`."""
+    shifted = lax.slice_in_dim(third, 0, third.shape[axis] - 1, axis=axis)
+    padding = [(0, 0)] * third.ndim
+    padding[axis] = (1, 0)
+    shape = list(first.shape)
+    shape[axis] *= 2
+    return jnp.stack([first + jnp.pad(shifted, padding), second], axis=axis + 1).reshape(shape)
+
+
+# On a CPU, XLA lowers the dilated convolutions that the gradients would be to loops of its own (a kernel gradient takes
+# up to 30 times as long as its matrix product), and inside of a loop strided ones as well; matrix products stay fast.
 def _down(x: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, w, cpu=_down_patches, default=_down_lax)
+    return lax.platform_dependent(x, w, cpu=_down_product, default=_down_lax)
 
 
 def _up(y: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(y, w, cpu=_up_phases, default=_up_lax)
+    return lax.platform_dependent(y, w, cpu=_up_product, default=_up_lax)
 
 
 def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, y, cpu=_correlate_patches, default=_correlate_lax)
+    return lax.platform_dependent(x, y, cpu=_correlate_product, default=_correlate_lax)
