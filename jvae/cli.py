@@ -17,7 +17,7 @@ def run(main: Callable[..., Any]) -> None:
 
     Raises:
       SystemExit: always on failure, after one line on stderr for `InputError` and `OSError` (a missing file, a full
-        disk). Any other exception is a bug and keeps its traceback.
+        disk), silently when the output's reader has left. Any other exception is a bug and keeps its traceback.
     """
     # Before jax is imported: what was compiled once is there at the next start.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
@@ -27,7 +27,10 @@ def run(main: Callable[..., Any]) -> None:
     import tyro  # here, so that jvae imports where tyro is not installed
 
     try:
-        tyro.cli(main, description=main.__doc__)
+        tyro.cli(main, description=(main.__doc__ or "").split("\n\n")[0])
+    except BrokenPipeError:  # what reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

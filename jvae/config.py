@@ -149,10 +149,13 @@ CELEBA64 = BOOK.replace(
 # Minutes on two cores, for rendered faces.
 DEMO = CELEBA64.replace(
     preset="demo",
+    widths=(16, 32, 64, 128),
     latent_dim=64,
+    r_loss_factor=50_000.0,
+    batch_size=64,
     learning_rate=2e-3,
-    warmup_steps=50,
-    epochs=3.0,
+    warmup_steps=100,
+    epochs=6.0,
     eval_every=500,
     chunk_steps=25,
 )

@@ -78,7 +78,8 @@ class Model:
         mean, logvar = self.posterior(images)
         if latent == "mean" or not len(mean):
             return mean
-        return np.asarray(sample_rows(jax.random.key(seed), np.arange(len(mean)), mean, logvar))
+        rows = np.arange(len(mean))
+        return np.asarray(sample_rows(jax.random.key(seed), *jax.device_put((rows, mean, logvar))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Images uint8 [...,h,w,3] of latents [...,d], any number; compiled once.

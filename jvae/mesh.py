@@ -4,6 +4,7 @@ One axis, `data`: parameters and statistics are whole on every device, batches a
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from jvae.errors import InputError
 DATA = "data"
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of `devices` (default: all there are) along the one axis `data`."""
     devices = jax.devices() if devices is None else devices
     return Mesh(np.asarray(devices), (DATA,), axis_types=(AxisType.Auto,))

@@ -43,7 +43,7 @@ def test_any_number_of_images_and_latents(model, n):
     recon = model.decode(z)
     assert recon.shape == (n, 16, 16, 3) and recon.dtype == np.uint8
     if n:
-        mean, _ = vae.Encode(vae.VAE(CFG))(model.variables, images)
+        mean, _ = vae.Encode(vae.VAE(CFG))(model.variables, jax.device_put(images))
         np.testing.assert_allclose(z, mean, atol=1e-4)
 
 

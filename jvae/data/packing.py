@@ -97,7 +97,7 @@ def write_store(
     with _new_directory(out, overwrite) as part:
         _check_space(out.parent, count * (size * size * 3 + 128))
         part.mkdir()
-        bar = tqdm(total=count, unit="image", unit_scale=True, desc="pack", disable=not progress)
+        bar = tqdm(total=count, unit="image", unit_scale=True, desc="pack", disable=None if progress else True)
         with bar, contextlib.closing(_decoded(source, indices, size, crop, workers)) as blocks:
             meta = _write(part, blocks, source, size, crop, skip_bad, bar)
         (part / META).write_text(json.dumps(dataclasses.asdict(meta), indent=2) + "\n", encoding="utf-8")

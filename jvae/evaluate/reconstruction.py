@@ -57,9 +57,10 @@ class Scores(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames=("encode_fn", "decode_fn", "mesh"))
 def _score(variables: Any, batch: Batch, key: jax.Array, *, encode_fn: Encode, decode_fn: Decode, mesh: Mesh) -> Sums:
-    x = to_float(batch.images)
-    mean, logvar = encode_fn(variables, batch.images)
-    z = sample_rows(key, batch.rows, mean, logvar)
+    images, rows = jnp.asarray(batch.images), jnp.asarray(batch.rows)
+    x = to_float(images)
+    mean, logvar = encode_fn(variables, images)
+    z = sample_rows(key, rows, mean, logvar)
     per_image = (
         loss.squared_error(x, decode_fn(variables, mean)),
         loss.squared_error(x, decode_fn(variables, z)),
@@ -98,14 +99,15 @@ def evaluate(
     no_labels = np.zeros((len(images), 0), bool)
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
     key = jax.device_put(jax.random.key(seed), replicated(mesh))
-    batches = [
-        _score(variables, batch, key, encode_fn=encode_fn, decode_fn=decode_fn, mesh=mesh)
-        for batch in stream(images, no_labels, groups, size, mesh)
-    ]
+    batches: list[Sums] = []
+    for batch in stream(images, no_labels, groups, size, mesh):
+        batches.append(_score(variables, batch, key, encode_fn=encode_fn, decode_fn=decode_fn, mesh=mesh))
+        if len(batches) > 2:  # else a fast reader would fill the device's memory with batches that wait
+            batches[-3].error.block_until_ready()
     totals = np.sum(np.asarray(jax.device_get(batches), np.float64), axis=0) / len(indices)
     error, sampled_error, kl = (float(value) for value in totals)
     weights, pixels = loss.loss_weights(cfg), 3 * cfg.image_size**2
-    nats = float(loss.negative_elbo(np.float64(sampled_error), np.float64(kl), pixels=pixels, sigma=weights.sigma))
+    nats = loss.negative_elbo(sampled_error, kl, pixels=pixels, sigma=weights.sigma)
     return Scores(
         n=len(indices),
         error=error,
@@ -114,6 +116,6 @@ def evaluate(
         objective=weights.r_loss_factor * sampled_error + kl,
         book_objective=BOOK_FACTOR * sampled_error + kl,
         nats=nats,
-        bits_per_dim=float(loss.bits_per_dim(np.float64(nats), pixels)),
+        bits_per_dim=loss.bits_per_dim(nats, pixels),
         psnr=float(-10 * np.log10(error)) if error > 0 else float("inf"),
     )

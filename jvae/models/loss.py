@@ -7,12 +7,15 @@ Minimising `r·mean(x−x̂)² + KL` is the same with r = D/(2σ²), and so is `
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jvae.config import Config
+
+Values = TypeVar("Values", jax.Array, np.ndarray, float)
 
 
 class LossWeights(NamedTuple):
@@ -66,22 +69,22 @@ def kl_divergence(mean: jax.Array, logvar: jax.Array) -> jax.Array:
     return 0.5 * jnp.sum(jnp.exp(logvar) + jnp.square(mean) - 1 - logvar, axis=-1)
 
 
-def negative_elbo(error: jax.Array, kl: jax.Array, *, pixels: int, sigma: float) -> jax.Array:
+def negative_elbo(error: Values, kl: Values, *, pixels: int, sigma: float) -> Values:
     """The negative evidence lower bound on log p(x), x in [0, 1], in nats per image.
 
     Args:
-      error: mean squared error per pixel value [b].
-      kl: nats [b].
+      error: mean squared error per pixel value, [b] or a number.
+      kl: nats, likewise.
       pixels: D = h·w·c.
       sigma: standard deviation of the pixel noise.
 
     Returns:
-      [b] float32; a density, so it may be negative.
+      As `error`; a density, so it may be negative.
     """
     return pixels * (error / (2 * sigma**2) + 0.5 * math.log(2 * math.pi * sigma**2)) + kl
 
 
-def bits_per_dim(nats: jax.Array, pixels: int) -> jax.Array:
+def bits_per_dim(nats: Values, pixels: int) -> Values:
     """Bits per pixel value of 8-bit images from `negative_elbo`, each value a bin of width 1/255.
 
     The density is taken at the bin's centre, without dequantisation noise: close for σ well above 1/255.

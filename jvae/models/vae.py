@@ -149,7 +149,7 @@ def compute_dtype(cfg: Config, accelerator: bool) -> Any:
 def init_variables(model: VAE, key: jax.Array) -> Variables:
     """Fresh parameters and running statistics, as plain dicts of float32 arrays."""
     size = model.cfg.image_size
-    keys = dict(zip(("params", "sample", "dropout"), jax.random.split(key, 3), strict=True))
+    keys: Any = dict(zip(("params", "sample", "dropout"), jax.random.split(key, 3), strict=True))
     variables = model.init(keys, jnp.zeros((2, size, size, 3)), train=True)
     return {name: variables[name] for name in ("params", "batch_stats")}
 

@@ -108,7 +108,8 @@ class Checkpoints:
             variables=ocp.args.StandardRestore(like.variables), training=ocp.args.StandardRestore(training)
         )
         items = self._manager.restore(self.last_step, args=args)
-        return State(items.training["step"], **items.variables, opt_state=items.training["opt_state"])
+        training = items["training"]
+        return State(training["step"], **items["variables"], opt_state=training["opt_state"])
 
     def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
         """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
@@ -120,7 +121,7 @@ class Checkpoints:
         if step is None:
             raise InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
         args = ocp.args.Composite(variables=ocp.args.StandardRestore(like))
-        return step, self._manager.restore(step, args=args).variables
+        return step, self._manager.restore(step, args=args)["variables"]
 
     def close(self) -> None:
         """Waits for what is being written."""

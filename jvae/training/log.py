@@ -32,7 +32,8 @@ class Log:
             part.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
         self._events = SummaryWriter(str(run / "events"), purge_step=step + 1 if step else None)
-        self._bar = tqdm(total=total, initial=step, unit="step", disable=not progress, dynamic_ncols=True)
+        self._bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
+        self._progress = progress
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Adds a row."""
@@ -48,7 +49,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        if not self._bar.disable:
+        if self._progress:
             self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:

@@ -179,7 +179,7 @@ class Report:
         now = time.perf_counter()
         seconds, self._clock = now - self._clock, now
         row = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
-        row["learning_rate"] = float(self._rate(step))
+        row["learning_rate"] = float(np.asarray(self._rate(step)))
         if self._compiled:
             row["images_per_s"] = count * self._cfg.batch_size / seconds
         else:
