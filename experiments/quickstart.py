@@ -56,8 +56,10 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
     with stage("pictures"):
         reconstruct.main(out, data)
         sample.main(out)
-        test = store.image_ids[store.indices("test")]
-        morph.main(out, data, start=test[0], end=test[1], gif=figures / "morph.gif")
+        test = store.indices("test")
+        man = store.attrs[test, store.attribute("Male")]
+        start, end = (store.image_ids[test[who]][0] for who in (~man, man))
+        morph.main(out, data, start=start, end=end, gif=figures / "morph.gif")
         for attribute in ("Eyeglasses", "Smiling"):
             apply_vector.main(out, data, attribute)
 

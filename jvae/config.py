@@ -155,7 +155,7 @@ DEMO = CELEBA64.replace(
     batch_size=64,
     learning_rate=2e-3,
     warmup_steps=100,
-    epochs=6.0,
+    epochs=5.0,
     eval_every=500,
     chunk_steps=25,
 )
