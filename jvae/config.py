@@ -152,12 +152,10 @@ DEMO = CELEBA64.replace(
     widths=(16, 32, 64, 128),
     latent_dim=64,
     r_loss_factor=50_000.0,
-    batch_size=64,
-    learning_rate=2e-3,
+    learning_rate=1.5e-3,
+    batch_size=32,
     warmup_steps=100,
     epochs=5.0,
-    eval_every=500,
-    chunk_steps=25,
 )
 
 PRESETS = {cfg.preset: cfg for cfg in (BOOK, CELEBA64, DEMO)}
