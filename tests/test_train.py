@@ -1,6 +1,7 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
 import json
+import shutil
 import signal
 import threading
 import time
@@ -164,6 +165,23 @@ def test_another_config_is_refused_and_nothing_is_lost(whole, store):
     with pytest.raises(InputError, match=r"latent_dim=6 \(now 7\): give the same settings, or another --out"):
         train(TINY.replace(latent_dim=7), store, whole, mesh=ONE, progress=False)
     assert (whole / "config.json").read_bytes() == before
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(store, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
+    good = last_state(run)
+    usage = shutil.disk_usage(run)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(InputError, match=r"too full for a checkpoint: 1 MiB are needed for step 12, .*step 6 is kept"):
+        train(TINY, store, run, mesh=ONE, progress=False)
+    assert_equal_states(last_state(run), good)
+
+
+def test_a_disk_that_fills_up_in_the_middle_is_named_too(tmp_path):
+    with pytest.raises(InputError, match="writing one failed; no checkpoint was saved"), Checkpoints(tmp_path) as saved:
+        with saved._full_disk_named():
+            raise ValueError("RESOURCE_EXHAUSTED: Error writing params: No space left on device")
 
 
 def test_a_folder_that_is_no_run_is_refused(store, tmp_path):

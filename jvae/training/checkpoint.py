@@ -3,9 +3,12 @@
 A checkpoint has two items: `variables`, which inference reads, and `training`, the optimiser's state.
 """
 
+import contextlib
 import logging
 import math
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,14 +94,24 @@ class Checkpoints:
           step: of the state, known to the host without asking the device.
           state: as it is on the devices.
           objective: of the validation split; infinity where it was not measured.
+
+        Raises:
+          InputError: the disk is too full for it; the checkpoints before it stay.
         """
         if step in self._manager.all_steps():
             return
+        needed = round(1.1 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))) + 2**20
+        free = shutil.disk_usage(self._run).free
+        if free < needed:
+            raise self._disk_full(
+                f"{needed / 2**20:.0f} MiB are needed for step {step}, {free / 2**20:.0f} MiB are free"
+            )
         training = {"step": state.step, "opt_state": state.opt_state}
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(state.variables), training=ocp.args.StandardSave(training)
         )
-        self._manager.save(step, args=args, metrics={"objective": objective})
+        with self._full_disk_named():
+            self._manager.save(step, args=args, metrics={"objective": objective})
 
     def restore(self, state: State) -> State:
         """The newest checkpoint, with the shapes and shardings of `state`."""
@@ -125,8 +138,25 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._manager.wait_until_finished()
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
         self._manager.close()
+
+    def _disk_full(self, what: str) -> InputError:
+        kept = f"the checkpoint of step {self.last_step} is kept" if self.last_step else "no checkpoint was saved"
+        return InputError(
+            f"the disk of {self._run} is too full for a checkpoint: {what}; {kept}: free space and run again"
+        )
+
+    @contextlib.contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        """Orbax writes in the background and reports a full disk as a ValueError of tensorstore, at the next call."""
+        try:
+            yield
+        except ValueError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) and "No space left" not in str(error):
+                raise
+            raise self._disk_full("writing one failed") from error
 
     def __enter__(self) -> "Checkpoints":
         """Itself."""
