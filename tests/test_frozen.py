@@ -18,7 +18,7 @@ CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, ste
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    train(CFG, small_store(), folder, progress=False)
+    train(CFG, small_store(), str(folder), progress=False)
     return folder
 
 

@@ -1,5 +1,6 @@
 """The training loop: chunks of compiled steps, validation and checkpoints between them."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ class Outcome(NamedTuple):
 def train(
     cfg: Config,
     store: PackedStore,
-    run: Path,
+    run: str | os.PathLike[str],
     *,
     mesh: Mesh | None = None,
     progress: bool = True,
@@ -65,7 +66,7 @@ def train(
       InputError: a batch that does not divide over the devices, a split too small, a run directory of another config,
         or a loss that is not finite: its step is named, and the last good checkpoint stays.
     """
-    cfg = cfg.replace(image_size=store.size)
+    cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
     check_batch_size(cfg.batch_size, mesh)
     rows = store.indices("train")
