@@ -47,7 +47,7 @@ class Model:
 
     @property
     def latent_dim(self) -> int:
-        """D."""
+        """Length of z, d."""
         return self.config.latent_dim
 
     def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,8 +134,6 @@ def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | Non
       InputError: no run directory, or no checkpoint in it.
     """
     config, mesh = read_config(run), make_mesh() if mesh is None else mesh
-    if not (os.path.isdir(os.path.join(run, "checkpoints"))):
-        raise InputError(f"{run} has no checkpoint yet: train on with experiments/train.py --out {run}")
     shapes = jax.eval_shape(functools.partial(vae.init_variables, vae.VAE(config)), jax.random.key(0))
     whole = replicated(mesh)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), shapes)

@@ -74,6 +74,8 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
         )
         self._run = Path(run)
+        if read_only and not (self._run / CHECKPOINTS).is_dir():
+            raise self._none_yet()
         self._manager = ocp.CheckpointManager((self._run / CHECKPOINTS).absolute(), options=options)
 
     @property
@@ -132,7 +134,7 @@ class Checkpoints:
         """
         step = self.best_step if which == "best" else self.last_step
         if step is None:
-            raise InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
+            raise self._none_yet()
         args = ocp.args.Composite(variables=ocp.args.StandardRestore(like))
         return step, self._manager.restore(step, args=args)["variables"]
 
@@ -142,8 +144,12 @@ class Checkpoints:
             self._manager.wait_until_finished()
         self._manager.close()
 
+    def _none_yet(self) -> InputError:
+        return InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
+
     def _disk_full(self, what: str) -> InputError:
-        kept = f"the checkpoint of step {self.last_step} is kept" if self.last_step else "no checkpoint was saved"
+        whole = self._manager.all_steps(read=True)  # those on disk: the one that failed is not among them
+        kept = f"the checkpoint of step {max(whole)} is kept" if whole else "no checkpoint was saved"
         return InputError(
             f"the disk of {self._run} is too full for a checkpoint: {what}; {kept}: free space and run again"
         )

@@ -133,11 +133,12 @@ class Validation:
         self._rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]
         self._cfg, self._images, self._run, self._mesh = cfg, store.images, run, mesh
         self._encode, self._decode = vae.Encode(module), vae.Decode(module)
+        self._posterior = jax.jit(self._encode)
         self._shown = np.asarray(store.images[self._rows[:10]])
 
     def __call__(self, step: int, variables: Any) -> Scores:
         """Scores `variables` and writes figures/step-….png."""
-        mean, _ = jax.jit(self._encode)(variables, self._shown)
+        mean, _ = self._posterior(variables, self._shown)
         recon = split_grid(render_grid(self._decode, variables, mean[None]), 1, len(self._shown))
         sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
         save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
