@@ -167,6 +167,18 @@ def test_another_config_is_refused_and_nothing_is_lost(whole, store):
     assert (whole / "config.json").read_bytes() == before
 
 
+def test_a_run_that_failed_before_its_first_checkpoint_may_change_its_settings(store, tmp_path):
+    run = tmp_path / "run"
+    for broken in (TINY.replace(batch_size=1000), TINY.replace(learning_rate=1e30)):  # no batch; not finite
+        with pytest.raises(InputError):
+            train(broken, store, run, mesh=ONE, progress=False)
+    mended = TINY.replace(steps=3, latent_dim=5)
+    assert train(mended, store, run, mesh=ONE, progress=False).step == 3
+    assert read_config(run) == mended
+    with pytest.raises(InputError, match=r"latent_dim=5 \(now 6\)"):
+        train(TINY, store, run, mesh=ONE, progress=False)
+
+
 def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(store, tmp_path, monkeypatch):
     run = tmp_path / "run"
     train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))

@@ -41,22 +41,30 @@ def read_config(run: str | os.PathLike[str]) -> Config:
 def claim_run(run: Path, cfg: Config) -> None:
     """Makes `run` the directory of `cfg`, or checks that it already is.
 
-    Its length (steps, epochs) may change from one call to the next, to train on; and what does not change the result.
+    Once there is a checkpoint, the length (steps, epochs) may change from one call to the next, to train on, and so may
+    what does not change the result. A run that failed before its first checkpoint may start anew with any settings.
 
     Raises:
-      InputError: the directory holds a run of another config, or files that are none.
+      InputError: the directory holds checkpoints of another config, or files that are no run's.
     """
     free = dict.fromkeys(("steps", "epochs", "chunk_steps", "residency", "eval_every"))
     if (run / CONFIG).is_file():
         before = read_config(run)
         ours, theirs = vars(cfg) | free, vars(before) | free
         differing = [f"{k}={theirs[k]} (now {ours[k]})" for k in ours if ours[k] != theirs[k]]
-        if differing:
+        if differing and _has_checkpoint(run):
             raise InputError(f"{run} holds a run with {', '.join(differing)}: give the same settings, or another --out")
     elif run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run} exists and is no run directory: give another --out")
     with replacing(run / CONFIG) as part:
         part.write_text(cfg.to_json())
+
+
+def _has_checkpoint(run: Path) -> bool:
+    if not (run / CHECKPOINTS).is_dir():
+        return False
+    with Checkpoints(run, read_only=True) as checkpoints:
+        return checkpoints.last_step is not None
 
 
 class Checkpoints:
