@@ -1,0 +1,409 @@
+"""What every benchmark shares: timing in turn, the device's limits, rows of results and their table."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform as machine
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jvae.errors import InputError
+from jvae.files import replacing
+
+RESULTS = Path(__file__).parent / "results"
+COLLECT = "JVAE_BENCH_ROWS"  # names a file to which `write` adds its rows: how `python -m benchmarks` gathers them
+PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax", "torch", "pillow", "simplejpeg", "tensorflow-datasets")
+TARGET = re.compile(r"(\w+) (>=|<=) ([\d.]+)")
+
+Run = Callable[[], float | None]
+"""Does the work to its end (`block_until_ready`); returns the seconds it took if it timed itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured case; None where unknown.
+
+    Attributes:
+      bench: the subject, "train" for bench_train.py.
+      case: what of it was measured.
+      device: in words.
+      unit: of `ours` and `peer`: "images/s", "ms".
+      ours: the median.
+      peer_name: whom it is compared with; set when the peer is not installed, too.
+      peer: the peer's median.
+      ratio: how many times better than the peer: ours / peer for rates, peer / ours for times.
+      limit_fraction: share of what the device could do (see `limit_seconds`).
+      spread: the least and the most of ours.
+      compile_s: seconds of the first call beyond a later one's.
+      target: what must be reached, such as "ratio >= 1.5, limit_fraction >= 0.4".
+      n: rounds of which `ours` is the median.
+      versions: of Python and the packages.
+      git: the commit, with "+" when files differ from it.
+      command: that repeats the measurement.
+    """
+
+    bench: str
+    case: str
+    device: str
+    unit: str
+    ours: float | None
+    peer_name: str | None = None
+    peer: float | None = None
+    ratio: float | None = None
+    limit_fraction: float | None = None
+    spread: tuple[float, float] | None = None
+    compile_s: float | None = None
+    target: str | None = None
+    n: int | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    git: str | None = None
+    command: str = ""
+
+    @classmethod
+    def from_json(cls, line: str) -> "Row":
+        """The row that a line of a results file holds."""
+        fields = json.loads(line)
+        if fields.get("spread") is not None:
+            fields["spread"] = tuple(fields["spread"])
+        return cls(**fields)
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+
+class Timing(NamedTuple):
+    """Seconds a call: the first call beyond the median, median, least, most, and all of them in order."""
+
+    compile_s: float
+    median: float
+    least: float
+    most: float
+    times: tuple[float, ...]
+
+    def rates(self, amount: float) -> tuple[float, float, float]:
+        """Median, least and most of `amount` a second."""
+        return amount / self.median, amount / self.most, amount / self.least
+
+
+def _seconds(run: Run) -> float:
+    start = time.perf_counter()
+    own = run()
+    return time.perf_counter() - start if own is None else own
+
+
+def in_turn(runs: Mapping[str, Run], *, rounds: int, warm: int = 1) -> dict[str, Timing]:
+    """Times several functions round by round, so that what else the machine does slows all alike.
+
+    Args:
+      runs: each does its work to the end. The order turns from round to round.
+      rounds: timed calls of each.
+      warm: calls before them, the first of which compiles.
+
+    Returns:
+      A `Timing` for each name.
+    """
+    first, times = {}, {name: [] for name in runs}
+    for name, run in runs.items():
+        first[name] = _seconds(run)
+        for _ in range(warm - 1):
+            _seconds(run)
+    names = list(runs)
+    for i in range(rounds):
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            times[name].append(_seconds(runs[name]))
+    return {
+        name: Timing(max(0.0, first[name] - (m := statistics.median(t))), m, min(t), max(t), tuple(t))
+        for name, t in times.items()
+    }
+
+
+def measure(run: Run, *, rounds: int, warm: int = 1) -> Timing:
+    """`in_turn` of one."""
+    return in_turn({"": run}, rounds=rounds, warm=warm)[""]
+
+
+def platform() -> str:
+    """The backend in use, "cpu" or "gpu"."""
+    return jax.default_backend()
+
+
+def by_platform(cpu: Any, gpu: Any) -> Any:
+    """What suits the backend in use: a target, a number of steps."""
+    return cpu if platform() == "cpu" else gpu
+
+
+@functools.cache
+def device() -> str:
+    """The device in words: the accelerator's name, or the processor's and the cores we may use."""
+    if platform() != "cpu":
+        count = jax.device_count()
+        return f"{count} x {jax.devices()[0].device_kind}" if count > 1 else jax.devices()[0].device_kind
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+        name = re.findall(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)[0].strip()
+    except (OSError, IndexError):
+        name = machine.processor() or machine.machine()
+    return f"{cores} cores of {name}"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that are installed."""
+    found = {"python": machine.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def git() -> str | None:
+    """The commit of this source, with "+" when a tracked file differs from it; None outside of a repository."""
+
+    def ask(*words: str) -> str:
+        root = Path(__file__).parent.parent
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
+        return ask("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def installed(package: str) -> bool:
+    """Whether a peer can be imported; says how to get it when not."""
+    if importlib.util.find_spec(package) is not None:
+        return True
+    print({"torch": "PyTorch"}.get(package, package) + " is not installed: pip install 'jvae[bench]'", flush=True)
+    return False
+
+
+def row(
+    bench: str,
+    case: str,
+    unit: str,
+    ours: float | None,
+    *,
+    peer_name: str | None = None,
+    peer: float | None = None,
+    higher_is_better: bool = True,
+    limit_fraction: float | None = None,
+    spread: tuple[float, float] | None = None,
+    compile_s: float | None = None,
+    target: str | None = None,
+    n: int | None = None,
+    command: str | None = None,
+) -> Row:
+    """A `Row` of this device, these versions and this commit; its ratio follows from `ours` and `peer`.
+
+    Args:
+      bench, case, unit, ours, peer_name, peer, limit_fraction, spread, compile_s, n: see `Row`.
+      higher_is_better: False for times and sizes.
+      target: comparisons of the row's fields with numbers, joined by commas: "ratio >= 1.5", "ours <= 2".
+      command: None is the script's own command line.
+
+    Raises:
+      ValueError: a target that is not of that form.
+    """
+    if target is not None:
+        _comparisons(target)
+    ratio = None
+    if ours and peer:
+        ratio = ours / peer if higher_is_better else peer / ours
+    return Row(
+        bench=bench,
+        case=case,
+        device=device(),
+        unit=unit,
+        ours=ours,
+        peer_name=peer_name,
+        peer=peer,
+        ratio=ratio,
+        limit_fraction=limit_fraction,
+        spread=spread,
+        compile_s=compile_s,
+        target=target,
+        n=n,
+        versions=versions(),
+        git=git(),
+        command=command or " ".join([f"python -m benchmarks.bench_{bench}", *sys.argv[1:]]),
+    )
+
+
+def write(rows: Iterable[Row], folder: Path = RESULTS) -> None:
+    """Puts rows into results/<bench>-<platform>.jsonl, in place of those of the same bench, case and device.
+
+    Rows of a `--quick` command go to results/quick/ instead, so that they never take the place of a full measurement.
+    """
+    rows = list(rows)
+    for bench, quick in dict.fromkeys((r.bench, "--quick" in r.command.split()) for r in rows):
+        path = (folder / "quick" if quick else folder) / f"{bench}-{platform()}.jsonl"
+        new = [r for r in rows if r.bench == bench and ("--quick" in r.command.split()) == quick]
+        again = {(r.case, r.device) for r in new}
+        kept = [r for r in read(path) if (r.case, r.device) not in again]
+        with replacing(path) as part:
+            part.write_text("".join(r.to_json() + "\n" for r in [*kept, *new]), encoding="utf-8")
+    if COLLECT in os.environ:
+        with open(os.environ[COLLECT], "a", encoding="utf-8") as file:
+            file.writelines(r.to_json() + "\n" for r in rows)
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a results file; none when there is no such file."""
+    if not path.exists():
+        return []
+    return [Row.from_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _comparisons(target: str) -> list[tuple[str, str, float]]:
+    """The parts of a target: "ratio >= 1.5" is ("ratio", ">=", 1.5)."""
+    found = []
+    for part in target.split(","):
+        match = TARGET.fullmatch(part.strip())
+        if match is None or match[1] not in Row.__dataclass_fields__:
+            raise ValueError(f"target {part.strip()!r} is no comparison of a row's field, such as 'ratio >= 1.5'")
+        found.append((match[1], match[2], float(match[3])))
+    return found
+
+
+def verdict(row: Row) -> str:
+    """Whether the row reaches its target: "met", "short by 12 %", "not measured"; "" without a target."""
+    if row.target is None:
+        return ""
+    said = []
+    for field, sign, wanted in _comparisons(row.target):
+        value = getattr(row, field)
+        if value is None:
+            said.append("not measured")
+        elif value >= wanted if sign == ">=" else value <= wanted:
+            said.append("met")
+        else:
+            share = 1 - value / wanted if sign == ">=" else value / wanted - 1
+            said.append(f"short by {max(1, round(100 * share))} %")
+    return said[0] if len(set(said)) == 1 else ", ".join(said)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as one aligned text table, targets beside the figures; devices and commit above it."""
+    rows = list(rows)
+    heads = ("bench", "case", "ours", "least to most", "unit", "peer", "", "times", "of limit", "target", "")
+    lines = [heads]
+    for r in rows:
+        peer = "not installed" if r.peer_name == "PyTorch" and r.peer is None else _figure(r.peer)
+        lines.append(
+            (
+                r.bench,
+                r.case,
+                _figure(r.ours) or "-",
+                f"{_figure(r.spread[0])} to {_figure(r.spread[1])}" if r.spread else "",
+                r.unit,
+                r.peer_name or "",
+                peer if r.peer_name else "",
+                f"{r.ratio:.2f}" if r.ratio is not None else "",
+                f"{100 * r.limit_fraction:.0f} %" if r.limit_fraction is not None else "",
+                r.target or "",
+                verdict(r),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = {2, 6, 7, 8}
+    text = [
+        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    above = [f"{name}, commit {commit}" for name, commit in dict.fromkeys((r.device, r.git) for r in rows)]
+    return "\n".join([*above, *(line.rstrip() for line in text)])
+
+
+class Limits(NamedTuple):
+    """What this device was measured to do: operations a second by dtype, and bytes read or written a second."""
+
+    matmul_float32: float
+    matmul_bfloat16: float
+    copy_bytes: float
+
+    def matmul(self, dtype: str) -> float:
+        """Operations a second in `dtype`, "float32" or "bfloat16"."""
+        return self.matmul_float32 if dtype == "float32" else self.matmul_bfloat16
+
+
+@functools.cache
+def limits(quick: bool = False) -> Limits:
+    """Measures the limits of the device: the best of several products of large matrices, and of copies of an array.
+
+    float32 products are at JAX's default precision, as the model's are (TensorFloat-32 on a GPU that has it).
+    """
+    rounds = 3 if quick else 7
+
+    def rate(dtype: str) -> float:
+        n = by_platform(1536, 8192)
+        x = jnp.ones((n, n), dtype)
+        product = jax.jit(lambda x: x @ x)
+        return 2 * n**3 / measure(lambda: _wait(product(x)), rounds=rounds).least
+
+    x = jnp.ones(by_platform(2**26, 2**30), jnp.float32)  # far more than any cache
+    copy = jax.jit(lambda x: x + 1)
+    bandwidth = 2 * x.nbytes / measure(lambda: _wait(copy(x)), rounds=rounds).least
+    return Limits(rate("float32"), rate("bfloat16"), bandwidth)
+
+
+def _wait(x: Any) -> None:
+    jax.block_until_ready(x)
+
+
+def cost(compiled: Any) -> tuple[float, float]:
+    """Operations and bytes of a compiled function. A loop's body counts once, however often it runs."""
+    found = compiled.cost_analysis()
+    if isinstance(found, list | tuple):  # one for each program, in older versions
+        found = found[0]
+    return float(found.get("flops", 0.0)), float(found.get("bytes accessed", 0.0))
+
+
+def limit_seconds(compiled: Any, limits: Limits, dtype: str, *, least_flops: float = 0.0) -> float:
+    """The least time one run of a compiled function could take on this device.
+
+    Args:
+      compiled: `jax.jit(f).lower(…).compile()`.
+      limits: of the device.
+      dtype: of the matrix work, "float32" or "bfloat16".
+      least_flops: operations counted by hand; a library call that the analysis does not see into counts for none there.
+
+    Returns:
+      Seconds: operations over their rate, or bytes over theirs, whichever takes longer.
+    """
+    flops, moved = cost(compiled)
+    return max(max(flops, least_flops) / limits.matmul(dtype), moved / limits.copy_bytes)
+
+
+def check_dtype(dtype: str) -> None:
+    """Raises `InputError` where the device has no matrix products in `dtype`."""
+    try:
+        jnp.dot(jnp.ones((8, 8), dtype), jnp.ones((8, 8), dtype)).block_until_ready()
+    except Exception as error:
+        raise InputError(f"{dtype} is not supported on {device()}: {str(error).splitlines()[0]}") from error
