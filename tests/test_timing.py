@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import timing
-from benchmarks.timing import Limits, Row
+from benchmarks import limits, timing
+from benchmarks.limits import Limits
+from benchmarks.timing import Row
+from jvae.errors import InputError
 
 
 def a_row(case: str = "book float32", ours: float | None = 120.0, **fields) -> Row:
@@ -144,22 +146,22 @@ def test_limit_is_the_slower_of_work_and_traffic():
     n = 64
     x = jnp.ones((n, n))
     compiled = jax.jit(lambda x: x @ x).lower(x).compile()
-    flops, moved = timing.cost(compiled)
+    flops, moved = limits.cost(compiled)
     assert moved >= 2 * x.nbytes
     assert flops in (0, 2 * n**3)  # 0 where the product is a library's
     work = Limits(matmul_float32=1e3, matmul_bfloat16=2e3, copy_bytes=1e12)
-    assert timing.limit_seconds(compiled, work, "float32", least_flops=2 * n**3) == pytest.approx(2 * n**3 / 1e3)
-    assert timing.limit_seconds(compiled, work, "bfloat16", least_flops=2 * n**3) == pytest.approx(2 * n**3 / 2e3)
+    assert limits.limit_seconds(compiled, work, "float32", least_flops=2 * n**3) == pytest.approx(2 * n**3 / 1e3)
+    assert limits.limit_seconds(compiled, work, "bfloat16", least_flops=2 * n**3) == pytest.approx(2 * n**3 / 2e3)
     traffic = Limits(matmul_float32=1e12, matmul_bfloat16=1e12, copy_bytes=1e3)
-    assert timing.limit_seconds(compiled, traffic, "float32") == pytest.approx(moved / 1e3)
+    assert limits.limit_seconds(compiled, traffic, "float32") == pytest.approx(moved / 1e3)
 
 
 def test_dtype_without_support_is_one_line(monkeypatch):
-    timing.check_dtype("float32")
+    limits.check_dtype("float32")
 
     def refuse(*_):
         raise NotImplementedError("no such kernel\nand a long story")
 
     monkeypatch.setattr(jnp, "dot", refuse)
-    with pytest.raises(timing.InputError, match=r"^bfloat16 is not supported on .*: no such kernel$"):
-        timing.check_dtype("bfloat16")
+    with pytest.raises(InputError, match=r"^bfloat16 is not supported on .*: no such kernel$"):
+        limits.check_dtype("bfloat16")

@@ -1,0 +1,78 @@
+"""What the device could do: operations and bytes of a compiled function over rates measured on the same device."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.timing import by_platform, device, measure
+from jvae.errors import InputError
+
+
+class Limits(NamedTuple):
+    """What this device was measured to do: operations a second by dtype, and bytes read or written a second."""
+
+    matmul_float32: float
+    matmul_bfloat16: float
+    copy_bytes: float
+
+    def matmul(self, dtype: str) -> float:
+        """Operations a second in `dtype`, "float32" or "bfloat16"."""
+        return self.matmul_float32 if dtype == "float32" else self.matmul_bfloat16
+
+
+@functools.cache
+def limits(quick: bool = False) -> Limits:
+    """Measures the limits of the device: the best of several products of large matrices, and of copies of an array.
+
+    float32 products are at JAX's default precision, as the model's are (TensorFloat-32 on a GPU that has it).
+    """
+    rounds = 3 if quick else 7
+
+    def rate(dtype: str) -> float:
+        n = by_platform(1536, 8192)
+        x = jnp.ones((n, n), dtype)
+        product = jax.jit(lambda x: x @ x)
+        return 2 * n**3 / measure(lambda: _wait(product(x)), rounds=rounds).least
+
+    x = jnp.ones(by_platform(2**26, 2**30), jnp.float32)  # far more than any cache
+    copy = jax.jit(lambda x: x + 1)
+    bandwidth = 2 * x.nbytes / measure(lambda: _wait(copy(x)), rounds=rounds).least
+    return Limits(rate("float32"), rate("bfloat16"), bandwidth)
+
+
+def _wait(x: Any) -> None:
+    jax.block_until_ready(x)
+
+
+def cost(compiled: Any) -> tuple[float, float]:
+    """Operations and bytes of a compiled function. A loop's body counts once, however often it runs."""
+    found = compiled.cost_analysis()
+    if isinstance(found, list | tuple):  # one for each program, in older versions
+        found = found[0]
+    return float(found.get("flops", 0.0)), float(found.get("bytes accessed", 0.0))
+
+
+def limit_seconds(compiled: Any, limits: Limits, dtype: str, *, least_flops: float = 0.0) -> float:
+    """The least time one run of a compiled function could take on this device.
+
+    Args:
+      compiled: `jax.jit(f).lower(…).compile()`.
+      limits: of the device.
+      dtype: of the matrix work, "float32" or "bfloat16".
+      least_flops: operations counted by hand; a library call that the analysis does not see into counts for none there.
+
+    Returns:
+      Seconds: operations over their rate, or bytes over theirs, whichever takes longer.
+    """
+    flops, moved = cost(compiled)
+    return max(max(flops, least_flops) / limits.matmul(dtype), moved / limits.copy_bytes)
+
+
+def check_dtype(dtype: str) -> None:
+    """Raises `InputError` where the device has no matrix products in `dtype`."""
+    try:
+        jnp.dot(jnp.ones((8, 8), dtype), jnp.ones((8, 8), dtype)).block_until_ready()
+    except Exception as error:
+        raise InputError(f"{dtype} is not supported on {device()}: {str(error).splitlines()[0]}") from error
