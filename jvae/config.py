@@ -37,7 +37,8 @@ class Config:
       steps: optimiser steps in all.
       eval_every: steps between validations, each with a checkpoint and a reconstruction picture.
       chunk_steps: k, steps in one call of the compiled loop; results do not depend on it.
-      dtype: of the matrix work; "auto" is bfloat16 on accelerators and float32 on a CPU.
+      dtype: of the matrix work; "auto" is bfloat16 on accelerators and float32 on a CPU, where bfloat16 runs too,
+        and gains nothing without instructions for it.
       residency: "resident" keeps the training images on the device, "streamed" uploads them chunk by chunk;
         "auto" is resident when they fit.
       seed: of everything random in the run.

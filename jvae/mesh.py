@@ -3,6 +3,7 @@
 One axis, `data`: parameters and statistics are whole on every device, batches are split.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,25 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         below = batch_size // count * count
         ways = f"{below} or {below + count}" if below else f"{count}"
         raise InputError(f"batch_size={batch_size} does not divide over {count} devices: use {ways}")
+
+
+def check_dtype(dtype: str, mesh: Mesh) -> None:
+    """Raises `InputError` where a device of `mesh` cannot compute in `dtype`, found by a small matrix product.
+
+    XLA runs bfloat16 on every CPU: where the CPU has no such instructions, it computes in float32 and rounds, which
+    gives the right values and is no faster than float32.
+    """
+    try:
+        jax.block_until_ready(_probe(jax.device_put(np.ones((8, 8), np.float32), mesh.local_devices[0]), dtype))
+    except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError) as error:
+        kind, said = mesh.local_devices[0].device_kind, str(error).split("\n")[0]
+        raise InputError(f"dtype={dtype} does not run on {kind} ({said}): use --dtype float32") from error
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _probe(x: jax.Array, dtype: str) -> jax.Array:
+    low = x.astype(dtype)
+    return (low @ low).astype(x.dtype)
 
 
 def on_accelerator(mesh: Mesh) -> bool:

@@ -36,6 +36,8 @@ def test_replacing_one_loss_weight_drops_the_other():
     ("changes", "said"),
     [
         ({"image_size": 100}, "image_size=100 is no multiple of 16"),
+        ({"image_size": 48, "widths": (4,) * 5}, "image_size=48 is no multiple of 32, as 5 stride-2 layers need"),
+        ({"image_size": 8}, "image_size=8 is no multiple of 16, as 4 stride-2 layers need: pack the store at 16"),
         ({"widths": ()}, "widths=()"),
         ({"r_loss_factor": 1.0, "beta": 1.0}, "exactly one"),
         ({"r_loss_factor": -1.0}, "r_loss_factor=-1.0"),

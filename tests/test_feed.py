@@ -67,7 +67,8 @@ def test_auto_streams_what_does_not_fit():
     rows = free_bytes(mesh) // small[0].nbytes + 1
     large = np.broadcast_to(small[:1], (rows, 16, 16, 3))  # no memory is taken
     assert not make_feed("auto", large, np.arange(rows), mesh).resident
-    with pytest.raises(InputError, match=r"exceed the device's .* use --residency streamed"):
+    said = r"^residency=resident: [\d.]+ GiB of .* exceed the device's [\d.]+ GiB of free .*: use --residency streamed$"
+    with pytest.raises(InputError, match=said):
         make_feed("resident", large, np.arange(rows), mesh)
 
 

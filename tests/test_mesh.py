@@ -2,8 +2,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jvae import mesh as mesh_module
 from jvae.errors import InputError
-from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, replicated
+from jvae.mesh import along_data, check_batch_size, check_dtype, make_mesh, on_accelerator, replicated
 
 
 def test_shardings_split_the_named_axis():
@@ -22,6 +23,21 @@ def test_a_batch_that_does_not_divide_says_what_would():
         said = f"batch_size={4 * n + 1} does not divide over {n} devices: use {4 * n} or {5 * n}"
         with pytest.raises(InputError, match=said):
             check_batch_size(4 * n + 1, mesh)
+
+
+def test_bfloat16_runs_here():
+    check_dtype("bfloat16", make_mesh())  # on every CPU: XLA computes it in float32 where there are no instructions
+
+
+def test_a_dtype_that_the_device_lacks_is_one_line(monkeypatch):
+    def broken(x, dtype):
+        raise jax.errors.JaxRuntimeError("UNIMPLEMENTED: no bf16 here\nstack\nstack")
+
+    monkeypatch.setattr(mesh_module, "_probe", broken)
+    with pytest.raises(
+        InputError, match=r"^dtype=bfloat16 does not run on .* \(UNIMPLEMENTED: no bf16 here\): use .*$"
+    ):
+        check_dtype("bfloat16", make_mesh())
 
 
 @pytest.mark.gpu

@@ -179,6 +179,25 @@ def test_a_run_that_failed_before_its_first_checkpoint_may_change_its_settings(s
         train(TINY, store, run, mesh=ONE, progress=False)
 
 
+def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(store, tmp_path):
+    if len(jax.devices()) < 2:
+        pytest.skip("needs two devices")
+    with pytest.raises(InputError, match="batch_size=9 does not divide over 2 devices: use 8 or 10"):
+        train(TINY.replace(batch_size=9), store, tmp_path / "run", mesh=make_mesh(jax.devices()[:2]), progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_that_the_layers_cannot_halve_is_refused(store, tmp_path):
+    with pytest.raises(InputError, match="image_size=16 is no multiple of 32, as 5 stride-2 layers need"):
+        train(TINY.replace(image_size=32, widths=(4,) * 5), store, tmp_path / "run", mesh=ONE, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_in_bfloat16_works_on_a_cpu(store, tmp_path):
+    outcome = train(TINY.replace(dtype="bfloat16", steps=3), store, tmp_path / "run", mesh=ONE, progress=False)
+    assert outcome.scores is not None and np.isfinite(outcome.scores.objective)
+
+
 def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(store, tmp_path, monkeypatch):
     run = tmp_path / "run"
     train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))

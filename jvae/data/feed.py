@@ -94,8 +94,8 @@ class Feed:
         needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
         if residency == "resident" and needed > free:
             raise InputError(
-                f"{needed / 2**30:.1f} GiB of training images exceed the device's {free / 2**30:.1f} GiB of free memory"
-                ": use --residency streamed"
+                f"residency=resident: {needed / 2**30:.2f} GiB of training images exceed the device's "
+                f"{free / 2**30:.2f} GiB of free memory: use --residency streamed"
             )
         self.resident = residency == "resident" or (residency == "auto" and 2 * needed <= free)
         self._on_device = jax.device_put(images[indices], replicated(mesh)) if self.resident else None
@@ -133,5 +133,16 @@ def free_bytes(mesh: Mesh) -> int:
     stats = device.memory_stats() or {}
     if on_accelerator(mesh) and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return available // len(mesh.local_devices)
+    return _available_bytes() // len(mesh.local_devices)
+
+
+def _available_bytes() -> int:
+    """Memory of the machine that can be had without swapping: what is free, and what caches would give up."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:  # not Linux
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

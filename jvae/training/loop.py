@@ -15,7 +15,7 @@ from jvae.data.feed import Feed
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.reconstruction import Scores, evaluate
-from jvae.mesh import check_batch_size, make_mesh, replicated
+from jvae.mesh import check_batch_size, check_dtype, make_mesh, replicated
 from jvae.models import loss, vae
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
@@ -63,12 +63,15 @@ def train(
       stopped: asked between chunks; a signal number saves and ends the run.
 
     Raises:
-      InputError: a batch that does not divide over the devices, a split too small, a run directory of another config,
-        or a loss that is not finite: its step is named, and the last good checkpoint stays.
+      InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
+        images that were to be resident and do not fit, a run directory of another config, or a loss that is not
+        finite: its step is named, and the last good checkpoint stays.
     """
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
     check_batch_size(cfg.batch_size, mesh)
+    if cfg.dtype == "bfloat16":
+        check_dtype(cfg.dtype, mesh)
     rows = store.indices("train")
     total = cfg.total_steps(len(rows))
     claim_run(run, cfg)
