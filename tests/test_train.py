@@ -234,6 +234,23 @@ def test_the_loop_is_traced_once(store, tmp_path, traced_once, monkeypatch):
     train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)  # 17 steps in chunks of 3: the last is partial
 
 
+def test_nothing_crosses_to_the_device_unasked(store, tmp_path, monkeypatch):
+    honest = loop.Feed.chunks
+
+    def on_the_host(self, step):
+        for chunk in honest(self, step):
+            yield chunk._replace(images=np.asarray(chunk.images))
+
+    monkeypatch.setattr(loop.Feed, "chunks", on_the_host)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed .* transfer"):
+        train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+def test_a_second_run_compiles_nothing(whole, store, tmp_path, compiles):
+    with compiles(at_most=0):
+        train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)
+
+
 def test_the_state_is_donated(store):
     state = loop.init_state(KEYS[0], cfg=TINY, total_steps=17, mesh=ONE)
     rows = store.indices("train")
