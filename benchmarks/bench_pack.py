@@ -1,130 +1,160 @@
-"""Packing against Pillow: decode, centre crop and resize to 64x64 with anti-aliasing, on the same files.
+"""Packing against Pillow, and against TFDS with its own decoder: JPEGs to squares of 64x64 on the same files.
 
     python -m benchmarks.bench_pack --path data/celeba
 
-A whole pack (read, decode, resize, write, checksum) runs at 2.15 times the rate of Pillow's decode, crop and resize
-alone: 4867 images/s against 2259, medians of 7 rounds in turn over 2000 CelebA images, the ratio from 1.99 to 2.72;
-both with the same filter on two threads. On one thread 2.35 times. Two cores of an AMD EPYC, idle but for this; Python
-3.11.7, Pillow 13.0.0, simplejpeg 1.9.0, NumPy 2.4.6. At 128x128 nothing is saved by decoding at a half, and the ratio
-is about 1.5.
+Ours is a whole pack: read, decode, crop, resize with anti-aliasing, write, labels, checksums. The peers decode, crop
+and resize alone, with the same filter, into memory: Pillow from the files, TFDS from its ArrayRecord files of the same
+images, in which it decodes all of an example's fields (JPEGs with OpenCV where that is installed, else Pillow). All
+work on the same number of threads. Rates are by the wall clock, and by processor time: what one core does by itself.
 """
 
-import io
+import contextlib
+import functools
 import os
-import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import PIL
-import simplejpeg
-from PIL import Image
 
+from benchmarks import timing
+from benchmarks.faces import copy_celeba, prepare_tfds, write_celeba
+from benchmarks.peers.pillow import by_pillow
+from benchmarks.peers.tfds import DecodedByTFDS
 from jvae.cli import run
-from jvae.data.celeba import ATTRIBUTES, CelebAFolder
-from jvae.data.packed import crop_box, pack
+from jvae.data.celeba import CelebAFolder, Source
+from jvae.data.packed import pack
+from jvae.data.tfds import CelebATFDS
 
 CHUNK = 64  # images a task, as in packing
 
 
-def by_pillow(path: Path, size: int, crop: str) -> np.ndarray:
-    """What one writes with Pillow alone, with the filter that ours has."""
-    image = Image.open(path).convert("RGB")
-    image = image.crop(tuple(int(c) for c in crop_box(*image.size, crop)))  # pyright: ignore
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+@contextlib.contextmanager
+def clocked(cores: list[float]) -> Iterator[list[float]]:
+    """Yields a list that holds the block's seconds at its end; those of processor time go to `cores`."""
+    seconds: list[float] = []
+    start = time.perf_counter(), time.process_time()
+    yield seconds
+    seconds.append(time.perf_counter() - start[0])
+    cores.append(time.process_time() - start[1])
 
 
-class Clock:
-    """Images a second by the wall clock, and a second of processor time: what one core does by itself."""
+def compare(
+    case: str,
+    ours: Source,
+    peer: str,
+    image: Callable[[int], np.ndarray],
+    options: dict[str, Any],
+    folder: Path,
+    rounds: int,
+) -> list[timing.Row]:
+    """Times a pack of the source `ours` and the peer's `image` of each of its rows, in turn.
 
-    def __init__(self, count: int):
-        self.count, self.rates = count, []
+    Args:
+      case: of the rows.
+      ours: the images.
+      peer: its name.
+      image: row of `ours` -> uint8 [size,size,3].
+      options: of `pack`: size, crop, workers.
+      folder: for the store.
+      rounds: timed calls.
+    """
+    count, size, workers = len(ours), options["size"], options["workers"]
+    images = np.empty((count, size, size, 3), np.uint8)
+    cores: dict[str, list[float]] = {"ours": [], "peer": []}
+    errors: list[float] = []
 
-    def __enter__(self) -> None:
-        self.start = time.perf_counter(), time.process_time()
+    def fill(start: int) -> None:
+        for i in range(start, min(start + CHUNK, count)):
+            images[i] = image(i)
 
-    def __exit__(self, *_: object) -> None:
-        self.rates.append(
-            (self.count / (time.perf_counter() - self.start[0]), self.count / (time.process_time() - self.start[1]))
+    def theirs() -> float:
+        with clocked(cores["peer"]) as seconds, ThreadPoolExecutor(workers) as pool:
+            list(pool.map(fill, range(0, count, CHUNK)))
+        return seconds[0]
+
+    def packing() -> float:
+        with clocked(cores["ours"]) as seconds:
+            store = pack(ours, folder / "store", progress=False, **options)
+        errors.append(float(np.abs(store.images.astype(int) - images).mean()))
+        shutil.rmtree(store.path)
+        return seconds[0]
+
+    times = timing.in_turn({"peer": theirs, "ours": packing}, rounds=rounds)
+    print(f"{case}: jvae's images and those of {peer} differ by {np.mean(errors):.2f} of 255 on average")
+    rates = {name: t.rates(count) for name, t in times.items()}
+    by_core = {name: count / np.array(seconds[1:]) for name, seconds in cores.items()}  # without the warm-up
+    medians = {name: (float(np.median(r)), float(r.min()), float(r.max())) for name, r in by_core.items()}
+    case = f"{case}, {count} to {size}x{size} ({options['crop']})"
+    return [
+        timing.row(
+            "pack",
+            f"{case}, {what}",
+            "images/s",
+            found["ours"][0],
+            peer_name=peer,
+            peer=found["peer"][0],
+            spread=found["ours"][1:],
+            target="ratio >= 2",
+            n=rounds,
         )
+        for what, found in ((f"{workers} threads", rates), ("a core", medians))
+    ]
 
 
-def write_rendered(folder: Path, count: int, distinct: int = 128) -> None:
-    """A folder in CelebA's format of JPEGs of rendered faces, `distinct` ones over and over."""
-    from jvae.data.synthetic import RenderedFaces
-
-    files = []
-    for face in RenderedFaces(count=distinct, size=224).render(np.arange(distinct)):
-        file = io.BytesIO()
-        Image.fromarray(face).crop((23, 3, 201, 221)).save(file, "JPEG", quality=92)
-        files.append(file.getvalue())
-    (folder / "img_align_celeba").mkdir()
-    for i in range(count):
-        (folder / "img_align_celeba" / f"{i + 1:06d}.jpg").write_bytes(files[i % distinct])
-    rows = "".join(f"{i + 1:06d}.jpg{' -1' * len(ATTRIBUTES)}\n" for i in range(count))
-    (folder / "list_attr_celeba.txt").write_text(f"{count}\n{' '.join(ATTRIBUTES)}\n{rows}")
+def tfds_rows(path: Path, options: dict[str, Any], folder: Path, rounds: int) -> list[timing.Row]:
+    """Times the images of the folder `path` in a TFDS data set; without TFDS it is a row that says so."""
+    try:
+        directory = prepare_tfds(path, folder / "tfds")
+        peer = DecodedByTFDS(directory)
+    except ImportError as error:
+        print(f"TFDS is not measured: {error}")
+        return [timing.row("pack", "TFDS", "images/s", None, peer_name="TFDS's decoder", target="ratio >= 2")]
+    image = functools.partial(peer.image, size=options["size"], crop=options["crop"])
+    return compare("TFDS", CelebATFDS(directory), f"TFDS's decoder ({peer.how})", image, options, folder, rounds)
 
 
 def main(
+    quick: bool = False,
     path: Path | None = None,
-    count: int = 2000,
-    rounds: int = 7,
+    count: int | None = None,
+    rounds: int | None = None,
     size: int = 64,
     crop: Literal["center", "squash"] = "center",
     workers: int | None = None,
 ) -> None:
-    """Times Pillow's decode, crop and resize and our whole pack (store, labels, checksums) in turn on the same files.
+    """Times whole packs and the peers' decode, crop and resize in turn on the same files.
 
     Args:
-      path: a CelebA folder; JPEGs of rendered faces are made when there is none.
-      count: images a round.
-      rounds: of which the median counts.
+      quick: fewer images and rounds.
+      path: a CelebA folder, of which an even sample is copied; rendered faces without.
+      count: images a round; 2000 unless told, 512 with --quick.
+      rounds: of which the median counts; 7 unless told, 2 with --quick.
       size: height and width in pixels.
       crop: see experiments/pack.py.
       workers: threads; one a core unless told.
     """
-    workers = workers or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as folder:
+    count, rounds = count or (512 if quick else 2000), rounds or (2 if quick else 7)
+    options = {"size": size, "crop": crop, "workers": workers or os.cpu_count() or 1}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         if path is None:
-            path = Path(folder) / "rendered"
-            path.mkdir()
-            write_rendered(path, count)
-        source = CelebAFolder(path)
-        count = min(count, len(source))
-        rows = (np.arange(count) * len(source) // count).tolist()  # the images that pack takes
-        sizes = [len(source[i].image) for i in rows]  # and the system has the files in memory from here on
-        images = np.empty((count, size, size, 3), np.uint8)
+            write_celeba(folder / "celeba", count)
+        else:
+            copy_celeba(path, folder / "celeba", count)
+        files = CelebAFolder(folder / "celeba")
 
-        def pillow(start: int) -> None:
-            for i in range(start, min(start + CHUNK, count)):
-                images[i] = by_pillow(source.folder / source.image_ids[rows[i]], size, crop)
+        def image(row: int) -> np.ndarray:
+            return by_pillow(files.folder / files.image_ids[row], size, crop)
 
-        clocks = {"Pillow": Clock(count), "jvae": Clock(count)}
-        errors = []
-        for i in range(rounds):  # in turn, so that what else the machine does slows both
-            with ThreadPoolExecutor(workers) as pool, clocks["Pillow"]:
-                list(pool.map(pillow, range(0, count, CHUNK)))
-            with clocks["jvae"]:
-                store = pack(
-                    source, Path(folder) / str(i), size=size, crop=crop, count=count, workers=workers, progress=False
-                )
-            errors.append(np.abs(store.images.astype(int) - images).mean())
-            shutil.rmtree(store.path)
-    print(f"{count} images of {np.mean(sizes) / 1000:.1f} kB to {size}x{size}, {crop}")
-    print(f"mean difference {np.mean(errors):.2f} of 255")
-    versions = f"Pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}, NumPy {np.__version__}"
-    print(f"Python {platform.python_version()}, {versions}")
-    print(f"images/s, median of {rounds} (least to most)   {workers} threads            a core")
-    found = {name: np.array(clock.rates).T for name, clock in clocks.items()}  # [2, rounds]
-    found["jvae / Pillow"] = found["jvae"] / found["Pillow"]
-    for name, columns in found.items():
-        digits = 2 if "/" in name else 0
-        cells = [f"{np.median(c):.{digits}f} ({c.min():.{digits}f} to {c.max():.{digits}f})" for c in columns]
-        print(f"{name:32s}{cells[0]:>22s}{cells[1]:>22s}")
+        rows = compare("JPEGs", files, "Pillow", image, options, folder, rounds)
+        rows += tfds_rows(folder / "celeba", options, folder, rounds)
+    timing.write(rows)
+    print(timing.table(rows))
 
 
 if __name__ == "__main__":

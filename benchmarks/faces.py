@@ -1,5 +1,6 @@
 """Faces to measure with: rendered ones, few of them repeated to any number, and files in CelebA's format."""
 
+import contextlib
 import functools
 import io
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from jvae.config import Config
-from jvae.data.celeba import ATTRIBUTES
+from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.packed import PackedStore
 from jvae.data.synthetic import RenderedFaces
+from jvae.data.tfds import prepare
 from jvae.errors import InputError
 from jvae.frozen import Model
 from jvae.models import vae
@@ -68,14 +70,35 @@ def untrained(cfg: Config) -> Model:
 
 
 def write_celeba(folder: Path, count: int, distinct: int = 128) -> None:
-    """A folder in CelebA's format of JPEGs of rendered faces, 178x218, `distinct` ones over and over."""
+    """Writes a folder in CelebA's format of JPEGs of rendered faces, 178x218, `distinct` ones over and over."""
     files = []
     for face in RenderedFaces(count=distinct, size=224).render(np.arange(distinct)):
         file = io.BytesIO()
         Image.fromarray(face).crop((23, 3, 201, 221)).save(file, "JPEG", quality=92)
         files.append(file.getvalue())
+    _write_folder(folder, {f"{i + 1:06d}.jpg": files[i % distinct] for i in range(count)})
+
+
+def copy_celeba(path: Path, folder: Path, count: int) -> None:
+    """Writes an even sample of `count` images of the CelebA folder `path`, or all there are, without their labels."""
+    source = CelebAFolder(path)
+    rows = np.unique(np.arange(count) * len(source) // count).tolist()
+    _write_folder(folder, {str(source.image_ids[i]): source[i].image for i in rows})
+
+
+def prepare_tfds(path: Path, data_dir: Path) -> Path:
+    """Makes a TFDS data set of the CelebA folder `path`, without TFDS's progress bars; returns its directory.
+
+    Raises:
+      ImportError: TFDS is not installed, or a part it needs.
+    """
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return prepare(path, data_dir)
+
+
+def _write_folder(folder: Path, files: dict[str, Any]) -> None:
     (folder / "img_align_celeba").mkdir(parents=True)
-    for i in range(count):
-        (folder / "img_align_celeba" / f"{i + 1:06d}.jpg").write_bytes(files[i % distinct])
-    rows = "".join(f"{i + 1:06d}.jpg{' -1' * len(ATTRIBUTES)}\n" for i in range(count))
-    (folder / "list_attr_celeba.txt").write_text(f"{count}\n{' '.join(ATTRIBUTES)}\n{rows}")
+    for name, data in files.items():
+        (folder / "img_align_celeba" / name).write_bytes(data)
+    rows = "".join(f"{name}{' -1' * len(ATTRIBUTES)}\n" for name in files)
+    (folder / "list_attr_celeba.txt").write_text(f"{len(files)}\n{' '.join(ATTRIBUTES)}\n{rows}")

@@ -1,0 +1,180 @@
+"""Feeding the compiled train step: images on the device, streamed from the store, or streamed from TFDS.
+
+    python -m benchmarks.bench_feed
+
+The preset celeba64 trains through `Feed` and `train_chunk`, as in `jvae.train`. Resident is the peer: it waits for
+nothing. From TFDS every JPEG is read, decoded, cropped and resized anew each time, on all cores, from a data set that
+`experiments/prepare_tfds.py` makes. On a CPU the decoding takes its time from the very cores that train. A device waits
+from the end of a chunk's last step to the arrival of the next chunk.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.faces import images as some_images
+from benchmarks.faces import prepare_tfds, write_celeba
+from jvae.cli import run
+from jvae.config import Config, preset
+from jvae.data.celeba import Source
+from jvae.data.decode import preprocess
+from jvae.data.feed import Feed
+from jvae.data.tfds import CelebATFDS
+from jvae.mesh import make_mesh, replicated
+from jvae.training.loop import run_keys
+from jvae.training.state import init_state
+from jvae.training.step import train_chunk
+
+
+class Decoded:
+    """The images of a source as an array [n,h,w,3] whose rows are decoded when they are asked for, by `pool`."""
+
+    def __init__(self, source: Source, size: int, pool: ThreadPoolExecutor) -> None:
+        self._source, self._pool = source, pool
+        self.shape, self.dtype = (len(source), size, size, 3), np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows)
+        out = np.empty((rows.size, *self.shape[1:]), np.uint8)
+
+        def decode(start: int) -> None:
+            for i, row in enumerate(rows.flat[start : start + 64].tolist(), start):
+                example = self._source[row]
+                out[i] = preprocess(example.image, self.shape[1], "center", example.image_id)
+
+        list(self._pool.map(decode, range(0, rows.size, 64)))
+        return out.reshape(*rows.shape, *self.shape[1:])
+
+
+def waited(ready: list[float], done: list[float]) -> float:
+    """Seconds between the end of each chunk and the arrival of the next, of chunks `ready` and `done` at some times."""
+    return sum(max(0.0, later - end) for later, end in zip(ready[1:], done, strict=False))
+
+
+class Training:
+    """Trains on the chunks of one feed; `waited` has the seconds that each call's device waited."""
+
+    def __init__(self, cfg: Config, images: Any, residency: str, chunks: int) -> None:
+        mesh = make_mesh()
+        init_key, order_key, step_key = run_keys(cfg.seed, mesh)
+        self._feed = Feed(
+            images,
+            np.arange(len(images)),
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=order_key,
+            mesh=mesh,
+            residency=residency,
+        ).chunks(0)
+        self._state = init_state(init_key, cfg=cfg, total_steps=100_000, mesh=mesh)
+        self._count = jax.device_put(np.int32(cfg.chunk_steps), replicated(mesh))
+        self._step = {"key": step_key, "cfg": cfg, "total_steps": 100_000, "mesh": mesh}
+        self._chunks = chunks
+        self.waited: list[float] = []
+
+    def __call__(self) -> None:
+        """Trains on the next chunks, each dispatched as soon as it is there."""
+        done: list[float] = []
+        ready: list[float] = []
+
+        def watch(loss: jax.Array) -> None:
+            loss.block_until_ready()
+            done.append(time.perf_counter())
+
+        with ThreadPoolExecutor(1) as watcher:
+            for _ in range(self._chunks):
+                chunk = next(self._feed)
+                chunk.images.block_until_ready()
+                ready.append(time.perf_counter())
+                self._state, metrics = train_chunk(self._state, chunk, self._count, **self._step)
+                watcher.submit(watch, metrics.loss)
+        self.waited.append(waited(ready, done))
+
+    def close(self) -> None:
+        """Ends the feed's thread."""
+        self._feed.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def main(quick: bool = False, path: Path | None = None, rounds: int | None = None, chunks: int | None = None) -> None:
+    """Times training from a resident store, a streamed one, and a TFDS data set decoded on the way.
+
+    Args:
+      quick: fewer steps and rounds.
+      path: a packed store of 64x64; rendered faces without.
+      rounds: of which the median counts; 5 unless told, 1 with --quick.
+      chunks: a round's calls of the compiled loop; 2 on a CPU and 20 on an accelerator unless told.
+    """
+    cfg = preset("celeba64").replace(chunk_steps=2 if quick else 50)
+    rounds = rounds or (1 if quick else 5)
+    chunks = chunks or (2 if quick else timing.by_platform(2, 20))
+    count = cfg.batch_size * (8 if quick else 100)
+    trainings: dict[str, Training] = {}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        np.save(folder / "images.npy", some_images(path, count))
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        write_celeba(folder / "celeba", count)
+
+        def start(name: str, images: Any, residency: str) -> None:
+            trainings[name] = Training(cfg, images, residency, chunks)
+            stack.callback(trainings[name].close)
+
+        start("resident", images, "resident")
+        start("store", images, "streamed")
+        try:
+            faces = CelebATFDS(prepare_tfds(folder / "celeba", folder / "tfds"))
+            start("TFDS", Decoded(faces, cfg.image_size, pool), "streamed")
+        except ImportError as error:
+            print(f"TFDS is not measured: {error}")
+        runs: dict[str, Callable[[], None]] = dict(trainings)
+        times = timing.in_turn(runs, rounds=rounds)
+    done = chunks * cfg.chunk_steps * cfg.batch_size
+    rows = []
+    for name, case in (("store", "streamed from the store"), ("TFDS", "streamed from TFDS, decoded on the way")):
+        found = times.get(name)
+        rate, *spread = found.rates(done) if found else (None,)
+        rows.append(
+            timing.row(
+                "feed",
+                f"celeba64, {case}",
+                "images/s",
+                rate,
+                peer_name="resident",
+                peer=times["resident"].rates(done)[0],
+                spread=(spread[0], spread[1]) if found else None,
+                compile_s=found.compile_s if found else None,
+                target="ratio >= 0.95",
+                n=rounds,
+            )
+        )
+    for name, training in trainings.items():
+        shares = np.divide(training.waited[1:], times[name].times)
+        rows.append(
+            timing.row(
+                "feed",
+                f"celeba64, {name}: share of time the device waits",
+                "",
+                float(np.median(shares)),
+                spread=(float(shares.min()), float(shares.max())),
+                target="ours <= 0.05",
+                n=rounds,
+            )
+        )
+    timing.write(rows)
+    print(timing.table(rows))
+
+
+if __name__ == "__main__":
+    run(main)
