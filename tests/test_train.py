@@ -242,7 +242,7 @@ def test_nothing_crosses_to_the_device_unasked(store, tmp_path, monkeypatch):
             yield chunk._replace(images=np.asarray(chunk.images))
 
     monkeypatch.setattr(loop.Feed, "chunks", on_the_host)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed .* transfer"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"Disallowed .* transfer"):
         train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)
 
 

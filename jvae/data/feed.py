@@ -51,8 +51,12 @@ def chunk_order(key: jax.Array, step: jax.Array, *, n: int, b: int, k: int) -> j
     """
     per_epoch = n // b
     epochs = -(-k // per_epoch) + 1  # a chunk may begin inside one epoch and end in another
-    shuffle = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), n)[: per_epoch * b])
-    batches = shuffle(step // per_epoch + jnp.arange(epochs)).reshape(epochs * per_epoch, b)
+    # Not vmap: over keys of "rbg" it draws every lane from the first, and the order would depend on the chunks.
+    shuffled = lax.map(
+        lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), n)[: per_epoch * b],
+        step // per_epoch + jnp.arange(epochs),
+    )
+    batches = shuffled.reshape(epochs * per_epoch, b)
     return lax.dynamic_slice(batches, (step % per_epoch, 0), (k, b)).astype(jnp.int32)
 
 
