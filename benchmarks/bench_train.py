@@ -1,0 +1,199 @@
+"""The train step against PyTorch in its best configuration and against Flax written the plain way.
+
+    python -m benchmarks.bench_train
+
+Images a second of `train_chunk`, the loop that training runs, with the images on the device; PyTorch (peers/pytorch.py)
+has its data on the device, too, and runs in its own process with the allocator settings that suit it; plain Flax
+(peers/plain_flax.py) is float32. The same pixels, rounds in turn.
+
+The limit is the least time that the device could take for a step (limits.py): operations and bytes of the compiled loop
+by `cost_analysis`, which counts the body of a loop once, over rates measured on the same device. By hand, a forward
+pass of `book` at 128x128 multiplies and adds, in millions an image:
+
+    encoder 128>64 3>32     64·64·9·3·32     3.54        decoder 8>16    64>64     8·8·9·64·64      2.36
+            64>32  32>64    32·32·9·32·64   18.87                16>32   64>64     16·16·9·64·64    9.44
+            32>16  64>64    16·16·9·64·64    9.44                32>64   64>32     32·32·9·64·32   18.87
+            16>8   64>64    8·8·9·64·64      2.36                64>128  32>3      64·64·9·32·3     3.54
+            posterior       4096·2·200       1.64                dense             200·4096         0.82
+
+70.9 in all: 142 million operations, and a step three times that (the gradients by the inputs and by the weights cost a
+forward pass each): 425 million, 418 without the first layer's gradient by its input, which nobody needs. `step_flops`
+does the same sum.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import faces, limits, timing
+from benchmarks.peers.child import pytorch
+from benchmarks.peers.plain_flax import training as plain_training
+from jvae import cli
+from jvae.config import Config, preset
+from jvae.data.feed import Feed
+from jvae.errors import InputError
+from jvae.mesh import make_mesh, replicated
+from jvae.training.loop import run_keys
+from jvae.training.state import init_state
+from jvae.training.step import train_chunk
+
+CELEBA_TRAIN, EPOCHS = 162_770, 200  # images of CelebA's training split; the book's epochs
+
+
+def step_flops(cfg: Config) -> float:
+    """Operations of a train step, matrix work only, counted by hand as above."""
+    products, first, side, inputs = 0, 0, cfg.image_size, 3
+    for width in cfg.widths:
+        side //= 2
+        products += 2 * side * side * 9 * inputs * width  # in the encoder, and in the decoder that mirrors it
+        first = first or products // 2
+        inputs = width
+    products += 3 * cfg.latent_dim * side * side * inputs
+    return 2 * cfg.batch_size * (3 * products - first)
+
+
+class Ours:
+    """`train_chunk` on resident images, compiled apart; a call does a chunk.
+
+    Attributes:
+      compile_s: seconds.
+      compiled: the chunk's program.
+    """
+
+    def __init__(self, cfg: Config, images: np.ndarray) -> None:
+        mesh = make_mesh()
+        self._count = jax.device_put(np.int32(cfg.chunk_steps), replicated(mesh))
+        total = 1_000_000
+        init_key, order_key, self._key = run_keys(0, mesh)
+        self._state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
+        feed = Feed(
+            images,
+            np.arange(len(images)),
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=order_key,
+            mesh=mesh,
+            residency="resident",
+        )
+        self._chunks = feed.chunks(0)
+        statics: dict[str, Any] = {"cfg": cfg, "total_steps": total, "mesh": mesh}
+        chunk, start = next(self._chunks), time.perf_counter()
+        self.compiled = train_chunk.lower(self._state, chunk, self._count, self._key, **statics).compile()
+        self.compile_s = time.perf_counter() - start
+
+    def __call__(self) -> None:
+        """One chunk of steps, to its end."""
+        self._state, metrics = self.compiled(self._state, next(self._chunks), self._count, self._key)
+        jax.block_until_ready((self._state, metrics))
+
+
+def case_rows(cfg: Config, images: np.ndarray, *, rounds: int, plain_steps: int, quick: bool) -> list[timing.Row]:
+    """Measures one config.
+
+    Args:
+      cfg: its chunk_steps are a round of ours and of PyTorch.
+      images: uint8 [n,h,w,3].
+      rounds: timed rounds.
+      plain_steps: a round of plain Flax, 0 to leave it out.
+      quick: try one configuration of PyTorch only.
+
+    Returns:
+      A row against each peer.
+    """
+    limits.check_dtype(cfg.dtype)
+    case = f"{cfg.preset} {cfg.image_size}x{cfg.image_size} b{cfg.batch_size} {cfg.dtype}"
+    print(case, flush=True)
+    ours = Ours(cfg, images)
+    runs: dict[str, timing.Run] = {"jvae": ours}
+    if plain_steps:
+        runs["plain Flax"] = plain_training(cfg, images, plain_steps)
+    with pytorch("train", cfg, cfg.dtype, images, quick=quick, steps=cfg.chunk_steps) as child:
+        if child is not None:
+            runs["PyTorch"] = child
+        times = timing.in_turn(runs, rounds=rounds)
+    amounts = dict.fromkeys(runs, cfg.chunk_steps * cfg.batch_size) | {"plain Flax": plain_steps * cfg.batch_size}
+    rates = {name: t.rates(amounts[name]) for name, t in times.items()}
+    median, least, most = rates["jvae"]
+    seconds = limits.limit_seconds(
+        ours.compiled, limits.limits(quick), cfg.dtype, least_flops=step_flops(cfg)
+    )  # of one step
+
+    def against(peer: str, **fields: Any) -> timing.Row:
+        return timing.row(
+            "train",
+            case,
+            "images/s",
+            median,
+            peer_name=peer,
+            peer=rates[peer][0] if peer in rates else None,
+            spread=(least, most),
+            limit_fraction=seconds * median / cfg.batch_size,
+            compile_s=ours.compile_s,
+            n=rounds,
+            **fields,
+        )
+
+    rows = [against("PyTorch", target=timing.by_platform("ratio >= 1.0", "ratio >= 1.5, limit_fraction >= 0.4"))]
+    if plain_steps:
+        rows.append(against("plain Flax", target=timing.by_platform("ratio >= 5", None)))
+    return rows
+
+
+def whole_run(rows: list[timing.Row]) -> timing.Row:
+    """The book's training of CelebA at 128x128, in seconds, by the fastest of `rows`."""
+    best = max(rows, key=lambda r: r.ours or 0)
+    assert best.ours is not None and best.spread is not None
+    images = CELEBA_TRAIN * EPOCHS
+    return timing.row(
+        "train",
+        f"{EPOCHS} epochs of {CELEBA_TRAIN:,} images, by {best.case}",
+        "s",
+        images / best.ours,
+        spread=(images / best.spread[1], images / best.spread[0]),
+        target=timing.by_platform(None, "ours <= 300"),
+        n=best.n,
+    )
+
+
+def main(quick: bool = False, path: Path | None = None, rounds: int | None = None, only: tuple[str, ...] = ()) -> None:
+    """Times train steps of `book` and `celeba64` in float32 and bfloat16 against PyTorch and plain Flax.
+
+    Args:
+      quick: fewer and shorter rounds, float32 alone, and one configuration of PyTorch.
+      path: a packed store of 128x128 images, shrunk for celeba64; rendered faces when there is none.
+      rounds: timed rounds of each (default: 7, quick 2).
+      only: the presets to run.
+    """
+    jax.config.update("jax_enable_compilation_cache", False)  # or a second run would show no compile time
+    rounds = rounds or (2 if quick else 7)
+    count = timing.by_platform(512 if quick else 2048, 16384)  # far more than a cache holds
+    steps = timing.by_platform({"book": 3 if quick else 10, "celeba64": 3 if quick else 10}, {})
+    big: np.ndarray = faces.images(path, count, 128)
+    small = big.reshape(len(big), 64, 2, 64, 2, 3).mean((2, 4)).astype(np.uint8)
+    cases: list[tuple[Config, np.ndarray]] = [(preset("book"), big), (preset("celeba64"), small)]
+    if timing.platform() != "cpu":  # a batch of 32 leaves most of an accelerator idle
+        cases.insert(1, (preset("book").replace(batch_size=512), big))
+    rows: list[timing.Row] = []
+    for dtype in ("float32",) if quick else ("float32", "bfloat16"):
+        for base, images in cases:
+            if only and base.preset not in only:
+                continue
+            cfg = base.replace(
+                dtype=dtype, residency="resident", chunk_steps=steps.get(base.preset, 50 if quick else 200)
+            )
+            plain = timing.by_platform(1, 20) if dtype == "float32" else 0
+            try:
+                rows += case_rows(cfg, images, rounds=rounds, plain_steps=plain, quick=quick)
+            except InputError as error:  # a dtype that the device lacks: the other cases still count
+                print(f"error: {error}", flush=True)
+    if book := [r for r in rows if r.case.startswith("book")]:
+        rows.append(whole_run(book))
+    timing.write(rows)
+    print(timing.table(rows))
+
+
+if __name__ == "__main__":
+    cli.run(main)

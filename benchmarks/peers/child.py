@@ -1,0 +1,116 @@
+"""A peer in a process of its own, with environment variables of its own, that does a round when told to.
+
+The parent writes a line a round; the child answers each with the seconds it took. What else the child has to say goes
+to stderr.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import timing
+from jvae.config import Config
+from jvae.errors import InputError
+
+# On a CPU, PyTorch's buffers come from malloc, which by default gives big ones back to the system after each use.
+KEEP_MEMORY = {f"MALLOC_{name}_": str(2**30) for name in ("MMAP_THRESHOLD", "TRIM_THRESHOLD", "TOP_PAD")}
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Child:
+    """A running peer.
+
+    Attributes:
+      note: what it said of itself when it was ready, such as the configuration it chose.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.note = self._line()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise InputError(f"the peer's process ended with status {self._process.wait()}: its message is above")
+        return line.strip()
+
+    def __call__(self) -> float:
+        """One round; returns the seconds it took by the child's clock."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its end is told by `_line`
+            print("round", file=self._process.stdin, flush=True)
+        return float(self._line())
+
+
+@contextlib.contextmanager
+def start(module: str, spec: dict[str, Any], environment: Mapping[str, str], images: np.ndarray) -> Iterator[Child]:
+    """Runs `python -m <module>` for as long as the block lasts.
+
+    Args:
+      module: calls `serve`.
+      spec: what it needs to know, as JSON.
+      environment: variables beside ours.
+      images: uint8 [n,h,w,3] that it is to read from the file `spec["images"]`, so that both see the same pixels.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npy"
+        np.save(path, images)
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(spec | {"images": str(path)})],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield Child(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def pytorch(
+    task: str, cfg: Config, dtype: str, images: np.ndarray, *, quick: bool, **more: int
+) -> Iterator[Child | None]:
+    """PyTorch at a task of pytorch.py, in its best configuration; None, and a line printed, where it is not installed.
+
+    Args:
+      task: "train", "encode" or "decode".
+      cfg: of the model.
+      dtype: of the matrix work.
+      images: uint8 [n,h,w,3].
+      quick: try only the likeliest configuration.
+      more: what the task needs besides.
+    """
+    if not timing.installed("torch"):
+        yield None
+        return
+    spec = {"task": task, "config": cfg.to_json(), "dtype": dtype, "quick": quick, **more}
+    with start("benchmarks.peers.pytorch", spec, KEEP_MEMORY, images) as child:
+        print(f"PyTorch runs as {child.note}", flush=True)
+        yield child
+
+
+def serve(prepare: Callable[[dict[str, Any]], tuple[str, Callable[[], float]]]) -> None:
+    """The child's side: prepares by the spec on the command line, then does a round for every line on stdin.
+
+    Args:
+      prepare: spec to a note of one line and the function that does a round and returns its seconds.
+    """
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    note, work = prepare(json.loads(sys.argv[1]))
+    print(note, file=answers, flush=True)
+    for _ in sys.stdin:
+        print(work(), file=answers, flush=True)
