@@ -117,7 +117,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     """
     cfg = preset("celeba64").replace(chunk_steps=2 if quick else 50)
     rounds = rounds or (1 if quick else 5)
-    chunks = chunks or (2 if quick else timing.by_platform(2, 20))
+    a_round = chunks or (2 if quick else int(timing.by_platform(2, 20)))
     count = cfg.batch_size * (8 if quick else 100)
     trainings: dict[str, Training] = {}
     with contextlib.ExitStack() as stack:
@@ -128,7 +128,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         write_celeba(folder / "celeba", count)
 
         def start(name: str, images: Any, residency: str) -> None:
-            trainings[name] = Training(cfg, images, residency, chunks)
+            trainings[name] = Training(cfg, images, residency, a_round)
             stack.callback(trainings[name].close)
 
         start("resident", images, "resident")
@@ -140,21 +140,20 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
             print(f"TFDS is not measured: {error}")
         runs: dict[str, Callable[[], None]] = dict(trainings)
         times = timing.in_turn(runs, rounds=rounds)
-    done = chunks * cfg.chunk_steps * cfg.batch_size
+    done = a_round * cfg.chunk_steps * cfg.batch_size
     rows = []
     for name, case in (("store", "streamed from the store"), ("TFDS", "streamed from TFDS, decoded on the way")):
-        found = times.get(name)
-        rate, *spread = found.rates(done) if found else (None,)
+        rates = times[name].rates(done) if name in times else None
         rows.append(
             timing.row(
                 "feed",
                 f"celeba64, {case}",
                 "images/s",
-                rate,
+                rates[0] if rates else None,
                 peer_name="resident",
                 peer=times["resident"].rates(done)[0],
-                spread=(spread[0], spread[1]) if found else None,
-                compile_s=found.compile_s if found else None,
+                spread=rates[1:] if rates else None,
+                compile_s=times[name].compile_s if rates else None,
                 target="ratio >= 0.95",
                 n=rounds,
             )
