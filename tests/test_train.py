@@ -226,8 +226,8 @@ def test_the_loop_is_traced_once(store, tmp_path, traced_once, monkeypatch):
     traced = traced_once(lambda state: state)
     honest = step_module.train_step
 
-    def counted(model, tx, cfg, state, images, key):
-        return honest(model, tx, cfg, traced(state), images, key)
+    def counted(model, tx, weight, state, images, key):
+        return honest(model, tx, weight, traced(state), images, key)
 
     monkeypatch.setattr(step_module, "train_step", counted)
     cfg = TINY.replace(seed=1)  # not compiled by an earlier test

@@ -27,22 +27,24 @@ class State(NamedTuple):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def learning_rate(cfg: Config, total_steps: int) -> optax.Schedule:
-    """Step → learning rate: linear warm-up, then constant or a cosine to 0 at `total_steps`."""
+def learning_rate(cfg: Config, total_steps: int, peak: Any = None) -> optax.Schedule:
+    """Step → learning rate: linear warm-up, then constant or a cosine to 0 at `total_steps`.
+
+    `peak`, a scalar array, replaces cfg.learning_rate where it is known only inside a compiled program.
+    """
+    peak = cfg.learning_rate if peak is None else peak
     if cfg.schedule == "cosine":
-        rest = optax.cosine_decay_schedule(cfg.learning_rate, max(1, total_steps - cfg.warmup_steps))
+        rest = optax.cosine_decay_schedule(peak, max(1, total_steps - cfg.warmup_steps))
     else:
-        rest = optax.constant_schedule(cfg.learning_rate)
+        rest = optax.constant_schedule(peak)
     if not cfg.warmup_steps:
         return rest
-    return optax.join_schedules(
-        [optax.linear_schedule(0.0, cfg.learning_rate, cfg.warmup_steps), rest], [cfg.warmup_steps]
-    )
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, cfg.warmup_steps), rest], [cfg.warmup_steps])
 
 
-def make_optimizer(cfg: Config, total_steps: int) -> optax.GradientTransformation:
-    """Adam (Kingma & Ba 2015) with the schedule of `cfg`."""
-    return optax.adam(learning_rate(cfg, total_steps), eps=cfg.adam_epsilon)
+def make_optimizer(cfg: Config, total_steps: int, peak: Any = None) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2015) with the schedule of `cfg`; `peak` as in `learning_rate`."""
+    return optax.adam(learning_rate(cfg, total_steps, peak), eps=cfg.adam_epsilon)
 
 
 def make_model(cfg: Config, mesh: Mesh) -> VAE:

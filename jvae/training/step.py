@@ -1,6 +1,7 @@
 """One optimiser step, and k of them compiled into one call."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -34,14 +35,19 @@ class Metrics(NamedTuple):
 
 
 def train_step(
-    model: VAE, tx: optax.GradientTransformation, cfg: Config, state: State, images: jax.Array, key: jax.Array
+    model: VAE,
+    tx: optax.GradientTransformation,
+    weight: float | jax.Array,
+    state: State,
+    images: jax.Array,
+    key: jax.Array,
 ) -> tuple[State, Metrics]:
     """One step of gradient descent on the mean loss of a batch.
 
     Args:
       model: the module.
       tx: its optimiser.
-      cfg: gives the loss weight.
+      weight: r_loss_factor, of the squared error beside the KL.
       state: before the step.
       images: uint8 [b,h,w,3].
       key: the run's key; the step's own is folded from it, so a resumed run draws the same numbers.
@@ -49,7 +55,6 @@ def train_step(
     Returns:
       The state after the step, and the batch's metrics.
     """
-    weight = loss.loss_weights(cfg).r_loss_factor
     x = to_float(images)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
@@ -65,6 +70,34 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     metrics = Metrics(value, error, kl, optax.tree.norm(grads))
     return State(state.step + 1, params, batch_stats, opt_state), metrics
+
+
+def train_steps(
+    model: VAE,
+    tx: optax.GradientTransformation,
+    weight: float | jax.Array,
+    batch: Callable[[jax.Array], jax.Array],
+    state: State,
+    count: jax.Array,
+    key: jax.Array,
+    *,
+    length: int,
+) -> tuple[State, Metrics]:
+    """The first `count` of k = `length` steps, traced once; `batch` gives the uint8 images [b,h,w,3] of step i.
+
+    The rest is as in `train_step`.
+
+    Returns:
+      The state after the steps, and metrics [k], NaN past `count`.
+    """
+
+    def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        state, history = carry
+        state, metrics = train_step(model, tx, weight, state, batch(i), key)
+        return state, Metrics(*(rows.at[i].set(value) for rows, value in zip(history, metrics, strict=True)))
+
+    history = Metrics(*[jnp.full((length,), jnp.nan, jnp.float32)] * len(Metrics._fields))
+    return lax.fori_loop(0, count, body, (state, history))
 
 
 @functools.partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"), donate_argnames="state")
@@ -87,14 +120,7 @@ def train_chunk(
     Returns:
       The state after the steps, and metrics [k], NaN past `count`.
     """
-    model = make_model(cfg, mesh)
-    tx = make_optimizer(cfg, total_steps)
-
-    def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-        state, history = carry
-        state, metrics = train_step(model, tx, cfg, state, select(chunk, i, mesh), key)
-        return state, Metrics(*(rows.at[i].set(value) for rows, value in zip(history, metrics, strict=True)))
-
-    history = Metrics(*[jnp.full((cfg.chunk_steps,), jnp.nan, jnp.float32)] * len(Metrics._fields))
-    out = lax.fori_loop(0, count, body, (state, history))
+    model, tx = make_model(cfg, mesh), make_optimizer(cfg, total_steps)
+    weight = loss.loss_weights(cfg).r_loss_factor
+    out = train_steps(model, tx, weight, lambda i: select(chunk, i, mesh), state, count, key, length=cfg.chunk_steps)
     return lax.with_sharding_constraint(out, replicated(mesh))
