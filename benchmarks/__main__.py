@@ -1,0 +1,53 @@
+"""Every benchmark, each in a process of its own, and one table of what they found.
+
+python -m benchmarks --quick
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import timing
+from jvae import cli
+from jvae.errors import InputError, unknown
+
+HERE = Path(__file__).parent
+
+
+def main(quick: bool = False, only: tuple[str, ...] = ()) -> None:
+    """Runs the benchmarks, writes benchmarks/results/ and prints one table.
+
+    Args:
+      quick: fewer and shorter rounds: three minutes in all on two cores. Its rows go to benchmarks/results/quick/.
+      only: names such as train and grid; all of them when there is none.
+    """
+    names = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
+    for name in only:
+        if name not in names:
+            raise unknown("benchmark", name, names)
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        collected = Path(folder) / "rows.jsonl"
+        for name in only or names:
+            print(f"== {name}", flush=True)
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", f"benchmarks.bench_{name}", *(["--quick"] if quick else [])],
+                cwd=HERE.parent,
+                env=os.environ | {timing.COLLECT: str(collected)},
+                check=False,
+            )
+            print(f"== {name}: {time.perf_counter() - start:.0f} s\n", flush=True)
+            if done.returncode:
+                failed.append(name)
+        if rows := timing.read(collected):
+            print(timing.table(rows))
+    if failed:
+        raise InputError(f"failed: {', '.join(failed)}; what each said is above")
+
+
+if __name__ == "__main__":
+    cli.run(main)
