@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +77,7 @@ def test_training_moves_the_running_statistics_by_the_momentum(small):
     module, variables = small
     x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
     _, _, stats = train_pass(module, variables, x, 2)
-    new = stats["encoder"]["norm_0"]["BatchNorm_0"]
+    new = stats["encoder"]["norm_0"]
     y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
     np.testing.assert_allclose(new["mean"], 0.01 * y.mean((0, 1, 2)), rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(new["var"], 0.99 + 0.01 * y.var((0, 1, 2)), rtol=1e-4)
@@ -86,10 +87,14 @@ def test_a_bias_before_normalisation_would_change_nothing(small):
     _, variables = small
     x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
     y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
-    activate = vae._Activate(SMALL.replace(dropout=0.0), jnp.float32)
-    norm = activate.init(KEY, y, True)
-    plain, _ = activate.apply(norm, y, True, mutable=["batch_stats"])
-    biased, _ = activate.apply(norm, y + 0.1 * jnp.arange(4.0).reshape(1, 1, 1, 4), True, mutable=["batch_stats"])
+    activate = vae._Activate(SMALL.replace(dropout=0.0))
+    rngs: Any = {"params": KEY, "dropout": KEY}
+    norm = activate.init(rngs, y, True)
+
+    def apply(y):
+        return activate.apply(norm, y, True, mutable=["batch_stats"], rngs={"dropout": KEY})[0]
+
+    plain, biased = apply(y), apply(y + 0.1 * jnp.arange(4.0).reshape(1, 1, 1, 4))
     np.testing.assert_allclose(plain, biased, atol=1e-4)
 
 
@@ -101,15 +106,6 @@ def test_keys_decide_sample_and_dropout(small):
         return train_pass(module, variables, x, seed)[0]
 
     assert (run(0) == run(0)).all() and not jnp.allclose(run(0), run(1))
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 0.1])
-def test_dropout_rate_and_scale(rate):
-    x = jnp.ones((200, 500))
-    y = vae.dropout(x, rate, KEY)
-    np.testing.assert_allclose((y == 0).mean(), rate, atol=0.005)
-    np.testing.assert_allclose(y.mean(), 1, atol=0.01)
-    assert len(jnp.unique(y)) == (2 if rate else 1)
 
 
 def test_samples_follow_the_posterior():

@@ -18,6 +18,7 @@ from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
+BLOCK_BYTES = 6 << 20
 
 
 @jax.custom_vjp
@@ -103,12 +104,39 @@ def _down_product(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
-    """`correlate` as one matrix product of neighbourhoods and outputs."""
-    return jnp.einsum("bhwp,bhwo->po", _patches(x), y).reshape(3, 3, x.shape[3], y.shape[3])
+    """`correlate` as one matrix product of outputs and neighbourhoods.
+
+    In this order XLA transposes the outputs; in the other one the neighbourhoods, which are several times as large.
+    """
+    product = jnp.einsum("bhwo,bhwp->op", y, _patches(x))
+    return product.T.reshape(3, 3, x.shape[3], y.shape[3])
 
 
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:
-    """`up` as one matrix product that gives each y its 3x3 contributions, added where they overlap.
+    """`up` by matrix products that give each y its 3x3 contributions, a few images at a time.
+
+    The contributions are nine times an output's size: of a whole batch they would leave the processor's caches.
+    """
+    b, h, width, _ = y.shape
+    contributions = 9 * w.shape[2] * y.dtype.itemsize * y.size // y.shape[3]  # bytes
+    blocks = 1
+    while contributions > blocks * BLOCK_BYTES and b % (2 * blocks) == 0:
+        blocks *= 2
+    if blocks == 1:
+        return _up_block(y, w)
+    # every `blocks`-th image is of one block, so that a batch split over devices stays where it is
+    groups = y.reshape(b // blocks, blocks, h, width, -1)
+
+    def body(i: jax.Array, x: jax.Array) -> jax.Array:
+        block = _up_block(lax.dynamic_index_in_dim(groups, i, 1, keepdims=False), w)
+        return lax.dynamic_update_index_in_dim(x, block, i, 1)
+
+    x = jnp.zeros((b // blocks, blocks, 2 * h, 2 * width, w.shape[2]), y.dtype)
+    return lax.fori_loop(0, blocks, body, x).reshape(b, 2 * h, 2 * width, -1)
+
+
+def _up_block(y: jax.Array, w: jax.Array) -> jax.Array:
+    """`up` as one matrix product, its 3x3 contributions added where they overlap.
 
     Along an axis, out[2i] = y[i]·w[0] + y[i−1]·w[2] and out[2i+1] = y[i]·w[1].
     """

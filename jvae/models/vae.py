@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jvae.config import Config
-from jvae.models import conv
+from jvae.models import conv, norm
 
 Variables = dict[str, Any]
 """{"params": …, "batch_stats": …}, both plain nested dicts of float32 arrays."""
@@ -30,33 +29,27 @@ class Posterior(NamedTuple):
         return self.mean + jnp.exp(0.5 * self.logvar) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
 
 
-def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
-    """Zeroes elements of `x` [...,c] at `rate`, rounded to a 256th, and scales the rest by 1/(1 − rate).
-
-    One random byte decides an element. The bytes are cut from whole 32-bit draws: `jax.random.bits` of uint8 would make
-    a draw for every byte.
-    """
-    drop = round(256 * rate)
-    *batch, c = x.shape
-    words = jax.random.bits(key, (*batch, -(-c // 4)), jnp.uint32)
-    bits = lax.bitcast_convert_type(words, jnp.uint8).reshape(*batch, -1)[..., :c]
-    return jnp.where(bits >= drop, x * (256 / (256 - drop)), 0)
-
-
 class _Activate(nn.Module):
     """BatchNorm, LeakyReLU, Dropout: what follows every hidden convolution."""
 
     cfg: Config
-    dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        cfg = self.cfg
-        norm = nn.BatchNorm(
-            use_running_average=not train, momentum=cfg.bn_momentum, epsilon=cfg.bn_epsilon, dtype=self.dtype
-        )
-        x = nn.leaky_relu(norm(x), cfg.leaky_slope)
-        return dropout(x, cfg.dropout, self.make_rng("dropout")) if train and cfg.dropout else x
+        cfg, c = self.cfg, (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, c)
+        bias = self.param("bias", nn.initializers.zeros, c)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, c)
+        running_var = self.variable("batch_stats", "var", jnp.ones, c)
+        if not train:
+            line = norm.scale_and_shift(running_mean.value, running_var.value, scale, bias, cfg.bn_epsilon)
+            return norm.activate(x, *line, cfg.leaky_slope)
+        words = norm.key_words(self.make_rng("dropout"))
+        y, mean, var = norm.norm_activate(x, scale, bias, words, cfg.bn_epsilon, cfg.leaky_slope, cfg.dropout)
+        if not self.is_initializing():
+            for running, new in ((running_mean, mean), (running_var, var)):
+                running.value = cfg.bn_momentum * running.value + (1 - cfg.bn_momentum) * new
+        return y
 
 
 class Encoder(nn.Module):
@@ -73,7 +66,7 @@ class Encoder(nn.Module):
         for i, width in enumerate(cfg.widths):
             kernel = self.param(f"kernel_{i}", nn.initializers.glorot_uniform(), (3, 3, x.shape[-1], width))
             x = conv.down(x, kernel.astype(self.dtype))  # [b,h/2,w/2,width]
-            x = _Activate(cfg, self.dtype, name=f"norm_{i}")(x, train)
+            x = _Activate(cfg, name=f"norm_{i}")(x, train)
         x = x.reshape(x.shape[0], -1)
         # one matrix product for both halves
         x = nn.Dense(2 * cfg.latent_dim, kernel_init=_glorot_halves, dtype=self.dtype, name="posterior")(x)  # [b,2d]
@@ -107,7 +100,7 @@ class Decoder(nn.Module):
             kernel = self.param(f"kernel_{i}", init, (3, 3, width, x.shape[-1]))
             x = conv.up(x, kernel.astype(self.dtype))  # [b,2h,2w,width]
             if i < len(outputs) - 1:
-                x = _Activate(cfg, self.dtype, name=f"norm_{i}")(x, train)
+                x = _Activate(cfg, name=f"norm_{i}")(x, train)
         bias = self.param("bias", nn.initializers.zeros, (3,))
         return nn.sigmoid(x.astype(jnp.float32) + bias.reshape(1, 1, 1, 3))
 

@@ -1,0 +1,135 @@
+"""What follows every hidden convolution, as one function with its own gradient: BatchNorm, LeakyReLU, Dropout.
+
+Differentiated piece by piece, the three keep four arrays of the activations' size for the backward pass, and dropout's
+random bits besides. Here only x is kept: the rest follows from a line per channel and is computed again.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Normalised(NamedTuple):
+    """Activations [b,h,w,c], and the mean and variance [c] of the batch by which they were normalised, float32."""
+
+    y: jax.Array
+    mean: jax.Array
+    var: jax.Array
+
+
+def activate(y: jax.Array, a: jax.Array, s: jax.Array, slope: float) -> jax.Array:
+    """LeakyReLU of y·a + s, in float32 within.
+
+    Args:
+      y: [b,h,w,c].
+      a: [c], scale.
+      s: [c], shift.
+      slope: below 0.
+
+    Returns:
+      [b,h,w,c], of y's dtype.
+    """
+    line = y.astype(jnp.float32) * _channels(a) + _channels(s)
+    return jnp.where(line >= 0, line, slope * line).astype(y.dtype)
+
+
+def scale_and_shift(
+    mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array]:
+    """The a and s [c] for which y·a + s is BatchNorm: (y − mean) / sqrt(var + ε) · scale + bias."""
+    a = scale * lax.rsqrt(var + epsilon)
+    return a, bias - mean * a
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
+def norm_activate(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, words: jax.Array, epsilon: float, slope: float, rate: float
+) -> Normalised:
+    """Dropout of LeakyReLU of BatchNorm, by the batch's own mean and variance (Ioffe and Szegedy 2015, algorithm 1).
+
+    The mean and variance that come out are for the running statistics: no gradient flows through them.
+
+    Args:
+      x: [b,h,w,c]; sums are float32 whatever its dtype.
+      scale: [c] float32.
+      bias: [c] float32.
+      words: [2] uint32, the randomness of the dropout.
+      epsilon: added to the variance.
+      slope: of LeakyReLU below 0.
+      rate: of dropout.
+    """
+    return _forward(x, scale, bias, words, epsilon, slope, rate)[0]
+
+
+def _forward(x, scale, bias, words, epsilon, slope, rate):
+    mean, square = (_sum(value) / _rows(x) for value in (x.astype(jnp.float32), jnp.square(x.astype(jnp.float32))))
+    var = jnp.maximum(square - mean * mean, 0)
+    a, s = scale_and_shift(mean, var, scale, bias, epsilon)
+    y = dropout(activate(x, a, s, slope), rate, words)
+    return Normalised(y, mean, var), (x, mean, var, a, s, words)
+
+
+def _backward(epsilon, slope, rate, saved, gradient):
+    x, mean, var, a, s, words = saved
+    dy = dropout(gradient.y.astype(jnp.float32), rate, words)
+    x32 = x.astype(jnp.float32)
+    dline = jnp.where(x32 * _channels(a) + _channels(s) >= 0, dy, slope * dy)  # with respect to y·a + s
+    dbias = _sum(dline)
+    inverse = lax.rsqrt(var + epsilon)
+    dscale = inverse * (_sum(dline * x32) - mean * dbias)
+    # a · (dline − mean of dline − x̂ · mean of dline·x̂), as a line in x
+    slope_x = -a * inverse * dscale / _rows(x)
+    dx = dline * _channels(a) + x32 * _channels(slope_x) - _channels(a * dbias / _rows(x) + slope_x * mean)
+    return dx.astype(x.dtype), dscale, dbias, None
+
+
+norm_activate.defvjp(_forward, _backward)
+
+
+def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:
+    """Zeroes elements of `x` at `rate` and scales the rest by 1/(1 − rate).
+
+    What an element draws is a hash of its index and `words`: nothing is stored, the backward pass draws it again,
+    and how the array is laid over devices does not matter.
+
+    Args:
+      x: any shape.
+      rate: in [0, 1).
+      words: [2] uint32.
+
+    Returns:
+      As x.
+    """
+    if not rate:
+        return x
+    keep = _hash(x.shape, words) >= jnp.uint32(round(rate * 2**32))
+    return jnp.where(keep, x * (1 / (1 - rate)), 0)
+
+
+def key_words(key: jax.Array) -> jax.Array:
+    """The first two words [2] uint32 of a key's data, which `fold_in` and `split` mix."""
+    return jax.random.key_data(key).reshape(-1)[:2]
+
+
+def _hash(shape: tuple[int, ...], words: jax.Array) -> jax.Array:
+    """32 bits for each index of an array: "lowbias32" of Wellons' hash-prospector, keyed before and inside."""
+    h = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape) * jnp.uint32(0x9E3779B9) + words[0]
+    h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D) ^ words[1]
+    h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
+    return h ^ (h >> 16)
+
+
+def _channels(v: jax.Array) -> jax.Array:
+    return v.reshape(1, 1, 1, -1)
+
+
+def _sum(x: jax.Array) -> jax.Array:
+    return jnp.sum(x, (0, 1, 2))  # [c]
+
+
+def _rows(x: jax.Array) -> int:
+    return math.prod(x.shape[:-1])
