@@ -45,7 +45,6 @@ def scale_and_shift(
     return a, bias - mean * a
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
 def norm_activate(
     x: jax.Array, scale: jax.Array, bias: jax.Array, words: jax.Array, epsilon: float, slope: float, rate: float
 ) -> Normalised:
@@ -62,6 +61,11 @@ def norm_activate(
       slope: of LeakyReLU below 0.
       rate: of dropout.
     """
+    return Normalised(*_norm_activate(x, scale, bias, words, epsilon, slope, rate))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
+def _norm_activate(x, scale, bias, words, epsilon, slope, rate):
     return _forward(x, scale, bias, words, epsilon, slope, rate)[0]
 
 
@@ -70,12 +74,12 @@ def _forward(x, scale, bias, words, epsilon, slope, rate):
     var = jnp.maximum(square - mean * mean, 0)
     a, s = scale_and_shift(mean, var, scale, bias, epsilon)
     y = dropout(activate(x, a, s, slope), rate, words)
-    return Normalised(y, mean, var), (x, mean, var, a, s, words)
+    return (y, mean, var), (x, mean, var, a, s, words)
 
 
 def _backward(epsilon, slope, rate, saved, gradient):
     x, mean, var, a, s, words = saved
-    dy = dropout(gradient.y.astype(jnp.float32), rate, words)
+    dy = dropout(gradient[0].astype(jnp.float32), rate, words)
     x32 = x.astype(jnp.float32)
     dline = jnp.where(x32 * _channels(a) + _channels(s) >= 0, dy, slope * dy)  # with respect to y·a + s
     dbias = _sum(dline)
@@ -87,7 +91,7 @@ def _backward(epsilon, slope, rate, saved, gradient):
     return dx.astype(x.dtype), dscale, dbias, None
 
 
-norm_activate.defvjp(_forward, _backward)
+_norm_activate.defvjp(_forward, _backward)
 
 
 def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:
