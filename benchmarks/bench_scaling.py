@@ -133,7 +133,7 @@ def main(
     """Times an image, and finds the peak of memory, over stores of 10^4 images and more and on 1 to 8 devices.
 
     Args:
-      quick: up to 10^5 images, the preset demo, few steps, training on 1 and 4 devices, once.
+      quick: up to 10^5 images, the preset demo, few steps, statistics on 1 and 4 devices, once.
       path: a packed store of 64x64 to repeat; rendered faces without.
       most: images of the largest store; 10^7 unless told, 10^5 with --quick.
       minutes: leave out the passes of statistics that would take longer than this in all.
@@ -161,7 +161,7 @@ def main(
                     found.setdefault(n, []).append(measure({**base, "what": what, "count": n}, None))
             left_out = {n: f"{case} (not measured: takes too long here)" for n, case in sizes.items() if n not in found}
             rows += rows_of(f"{base['preset']} {what}", found, sizes | left_out, sizes[SMALLEST], rounds)
-            if quick and what == "statistics":
+            if quick and what == "training":
                 continue
             found = {}
             for _ in range(rounds):

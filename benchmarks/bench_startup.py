@@ -2,9 +2,10 @@
 
     python -m benchmarks.bench_startup
 
-Each is a process of its own that does through jvae's public API what a script of a user's does, on a small store and
-run that are made beforehand. Cold is with an empty compilation cache, warm with the one that the cold start has filled;
-the files of Python and its packages are in the system's cache both times. A step counts when its loss is on the host.
+Each is a process of its own that does through jvae's public API what a script of a user's does: it trains on a small
+store that is made beforehand, or draws a grid of samples from the run that this has made. Cold is with an empty
+compilation cache, warm with the one that the cold start has filled; the files of Python and its packages are in the
+system's cache both times. A step ends when its row is in metrics.jsonl, a picture when its PNG is written.
 """
 
 import os
@@ -19,44 +20,43 @@ import jvae
 from benchmarks import timing
 from jvae.cli import run
 
+ROOT = Path(__file__).parent.parent
+
 FIRST_STEP = """
-import os, sys, jvae
+import sys, jvae
 from jvae import cli
 
 def main() -> None:
-    def stopped():
-        calls.append(1)
-        if len(calls) == 2:  # the loss of step 1 was read while step 2 was under way
-            print("step", flush=True)
-            os._exit(0)
+    cfg = jvae.preset(preset).replace(steps=1, chunk_steps=1)
+    jvae.train(cfg, jvae.PackedStore.open(data), run)
 
-    calls, (preset, data, run) = [], arguments
-    jvae.train(jvae.preset(preset).replace(chunk_steps=1), jvae.PackedStore.open(data), run, stopped=stopped)
-
-arguments, sys.argv[1:] = sys.argv[1:], []
+(preset, data, run), sys.argv[1:] = sys.argv[1:], []
 cli.run(main)
 """
 
 FIRST_PICTURE = """
 import sys, jvae, numpy
 from jvae import cli
+from jvae.render.figure import save_png
+from jvae.render.grid import join_grid
 
 def main() -> None:
     model = jvae.load(run)
-    pictures = model.decode(numpy.random.default_rng(0).standard_normal((5, 9, model.latent_dim)))
-    assert pictures.shape[:2] == (5, 9)
-    print("picture", flush=True)
+    z = numpy.random.default_rng(0).standard_normal((5, 9, model.latent_dim))
+    save_png(out, join_grid(model.decode(z)))
 
-(run,), sys.argv[1:] = sys.argv[1:], []
+(run, out), sys.argv[1:] = sys.argv[1:], []
 cli.run(main)
 """
 
 
-def seconds_to(line: str, script: str, arguments: list[str], cache: Path) -> float:
-    """Seconds from the start of a Python process that runs `script` until it prints `line`.
+def seconds_to(path: Path, script: str, arguments: list[str], cache: Path) -> float:
+    """Seconds from the start of a Python process that runs `script` until the file `path` has something in it.
+
+    The process then runs to its end. Its compilation cache is the directory `cache`.
 
     Raises:
-      RuntimeError: it ended without, and why.
+      RuntimeError: it failed, and why.
     """
     env = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": os.fspath(cache),
@@ -64,19 +64,18 @@ def seconds_to(line: str, script: str, arguments: list[str], cache: Path) -> flo
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # this process may hold the device's memory
     }
     command = [sys.executable, "-c", script, *arguments]
-    root = Path(__file__).parent.parent
     with tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
-        with process:
-            assert process.stdout is not None
-            for printed in process.stdout:
-                if printed.strip() == line:
-                    seconds = time.perf_counter() - start
-                    process.communicate()
-                    return seconds
-        errors.seek(0)
-        raise RuntimeError(f"the process ended with {process.returncode} before its {line}:\n{errors.read()[-2000:]}")
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=errors, stderr=errors)
+        seconds = None
+        while process.poll() is None:
+            if seconds is None and path.exists() and path.stat().st_size:
+                seconds = time.perf_counter() - start
+            time.sleep(0.005)
+        if process.returncode or seconds is None:
+            errors.seek(0)
+            raise RuntimeError(f"the process for {path.name} ended with {process.returncode}:\n{errors.read()[-2000:]}")
+        return seconds
 
 
 def main(quick: bool = False, rounds: int | None = None) -> None:
@@ -92,17 +91,15 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
         folder = Path(name)
         store = jvae.pack(jvae.RenderedFaces(512), folder / "store", size=64, crop="center", progress=False)
         for preset in ("celeba64",) if quick else ("celeba64", "demo"):
-            run_folder = folder / preset
-            cfg = jvae.preset(preset).replace(steps=1, chunk_steps=1)
-            jvae.train(cfg, store, run_folder, progress=False)
             times: dict[tuple[str, str], list[float]] = {}
             for i in range(rounds):
-                cache = folder / f"cache-{preset}-{i}"
+                cache = folder / f"{preset}-{i}-cache"
                 for state in ("cold", "warm"):
                     out = folder / f"{preset}-{i}-{state}"
                     arguments = [preset, str(store.path), str(out)]
-                    step = seconds_to("step", FIRST_STEP, arguments, cache / "step")
-                    picture = seconds_to("picture", FIRST_PICTURE, [str(run_folder)], cache / "picture")
+                    step = seconds_to(out / "metrics.jsonl", FIRST_STEP, arguments, cache / "step")
+                    arguments = [str(out), str(out / "grid.png")]
+                    picture = seconds_to(out / "grid.png", FIRST_PICTURE, arguments, cache / "picture")
                     times.setdefault(("step", state), []).append(step)
                     times.setdefault(("picture", state), []).append(picture)
             targets = {
