@@ -6,7 +6,7 @@ random bits besides. Here only x is kept: the rest follows from a line per chann
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,8 @@ def norm_activate(
       slope: of LeakyReLU below 0.
       rate: of dropout.
     """
-    return Normalised(*_norm_activate(x, scale, bias, words, epsilon, slope, rate))
+    found: Any = _norm_activate(x, scale, bias, words, epsilon, slope, rate)
+    return Normalised(*found)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
