@@ -1,7 +1,7 @@
 # make demo    the whole job on rendered faces, pictures in runs/demo
 # make test    the tests; ARGS="-k morph" picks some
 # make lint    ruff and pyright
-# make bench   every benchmark, results in benchmarks/results
+# make bench   every benchmark, results in benchmarks/results; ARGS=--quick, ARGS="--only train grid"
 # make env     only the virtual environment, .venv; the others make it when it is missing or out of date
 # make clean   removes all of that but data/ and runs/
 #
@@ -44,7 +44,7 @@ lint: $(stamp)
 	@$(python) -m pyright --pythonpath $(python)
 
 bench: $(stamp)
-	@set -e; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(python) $$bench $(ARGS); done
+	@$(python) -m benchmarks $(ARGS)
 
 env: $(stamp)
 	@echo 'ready: source .venv/bin/activate'

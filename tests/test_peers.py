@@ -1,0 +1,90 @@
+"""The benchmarks' peers are the same model, and answer round by round."""
+
+import importlib.util
+import math
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import bench_train
+from benchmarks.peers import child, plain_flax
+from jvae.config import preset
+from jvae.errors import InputError
+from jvae.mesh import make_mesh
+from jvae.training.state import init_state
+
+SMALL = preset("book").replace(image_size=16, widths=(4, 8, 8), latent_dim=5, batch_size=4)
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+with_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra bench")
+
+
+def count(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.fixture(scope="module")
+def params() -> int:
+    return count(init_state(jax.random.key(0), cfg=SMALL, total_steps=1, mesh=make_mesh()).params)
+
+
+def test_plain_flax_has_our_parameters(params):
+    assert count(plain_flax.init_state(SMALL).params) == params
+
+
+def test_plain_flax_learns():
+    state, losses = plain_flax.init_state(SMALL.replace(learning_rate=0.01)), []
+    for step in range(20):
+        state, value = plain_flax.train_step(state, IMAGES // 8, jax.random.key(step), weight=10_000.0)
+        losses.append(float(value))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@with_torch
+def test_pytorch_has_our_parameters_and_shapes(params):
+    code = (
+        "import sys, torch\n"
+        "from benchmarks.peers import pytorch as peer\n"
+        "from jvae.config import Config\n"
+        "cfg = Config.from_json(sys.argv[1])\n"
+        "net = peer.build(cfg, peer.Settings(False, True))\n"
+        "mean, logvar = net.encode(torch.rand(3, 3, 16, 16))\n"
+        "print(sum(p.numel() for p in net.parameters()), *mean.shape, *logvar.shape,\n"
+        "      *net.decode(mean, torch.channels_last).shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, SMALL.to_json()], cwd=child.ROOT, capture_output=True, text=True, check=True
+    )
+    assert list(map(int, done.stdout.split())) == [params, 3, 5, 3, 5, 3, 3, 16, 16]
+
+
+@with_torch
+@pytest.mark.parametrize(
+    ("task", "more"), [("train", {"steps": 2}), ("encode", {}), ("decode", {"rows": 2, "columns": 3, "repeats": 1})]
+)
+def test_pytorch_answers_every_round(task, more, capfd):
+    with child.pytorch(task, SMALL, "float32", IMAGES, quick=True, **more) as peer:
+        assert peer is not None
+        assert all(0 < peer() < 60 for _ in range(2))
+    assert "PyTorch runs as eager, channels_last" in capfd.readouterr().out
+
+
+def test_a_missing_pytorch_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with child.pytorch("train", SMALL, "float32", IMAGES, quick=True, steps=1) as peer:
+        assert peer is None
+    assert capsys.readouterr().out == "PyTorch is not installed: pip install 'jvae[bench]'\n"
+
+
+def test_a_peer_that_ends_is_one_line():
+    with pytest.raises(InputError, match="the peer's process ended with status 1"):
+        with child.start("benchmarks.no_such_peer", {}, {}, IMAGES):
+            pass
+
+
+def test_operations_of_a_step_by_hand():
+    book = preset("book")
+    millions = bench_train.step_flops(book) / book.batch_size / 1e6
+    assert math.isclose(millions, 418, abs_tol=1)
