@@ -1,10 +1,11 @@
 """Devices: the only file that names mesh axes and builds shardings.
 
-One axis, `data`: parameters and statistics are whole on every device, batches are split.
+One axis, `data`: parameters and statistics are whole on every device, batches are split. A sweep has the axis `models`
+instead: each device has some of the models whole, and talks to no other.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jvae.errors import InputError
 
 DATA = "data"
+MODELS = "models"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -30,6 +32,35 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def along_data(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Array axis `axis` split over the devices: 0 for a batch [b,…], 1 for a chunk [k,b,…]."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
+
+
+def make_model_mesh(models: int, devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh along the one axis `models`: of `devices` (default: all there are) as many as `models` divides over."""
+    devices = jax.devices() if devices is None else devices
+    count = max(n for n in range(1, len(devices) + 1) if models % n == 0)
+    return Mesh(np.asarray(devices[:count]), (MODELS,), axis_types=(AxisType.Auto,))
+
+
+def first_device(mesh: Mesh) -> Mesh:
+    """A mesh of the first device of `mesh` alone, along `data`."""
+    return make_mesh(list(mesh.devices.flat)[:1])
+
+
+def along_models(mesh: Mesh) -> NamedSharding:
+    """Arrays [m,…] of m models split over the devices."""
+    return NamedSharding(mesh, PartitionSpec(MODELS))
+
+
+def over_models(function: Callable[..., Any], mesh: Mesh, split: Sequence[bool]) -> Callable[..., Any]:
+    """`function`, run by each device on its own share of the models, without a word between them.
+
+    Args:
+      function: of positional arguments; its results are arrays [m',…], m' models a device.
+      mesh: made by `make_model_mesh`.
+      split: of each argument, whether its arrays are [m,…], or one and the same for all models.
+    """
+    specs = tuple(PartitionSpec(MODELS) if each else PartitionSpec() for each in split)
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(MODELS), check_vma=False)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:

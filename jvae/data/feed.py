@@ -87,22 +87,13 @@ class Feed:
         mesh: Mesh,
         residency: str = "auto",
     ) -> None:
-        if len(indices) < batch_size:
-            raise InputError(
-                f"{len(indices)} training images do not fill one batch of batch_size={batch_size}: "
-                "pack more or choose a smaller batch"
-            )
+        check_fills_a_batch(len(indices), batch_size)
         self._images, self._indices, self._mesh = images, indices, mesh
         self._key = jax.device_put(key, replicated(mesh))
         self._order = functools.partial(chunk_order, n=len(indices), b=batch_size, k=chunk_steps)
-        needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
-        if residency == "resident" and needed > free:
-            raise InputError(
-                f"residency=resident: {needed / 2**30:.2f} GiB of training images exceed the device's "
-                f"{free / 2**30:.2f} GiB of free memory: use --residency streamed"
-            )
-        self.resident = residency == "resident" or (residency == "auto" and 2 * needed <= free)
-        self._on_device = jax.device_put(images[indices], replicated(mesh)) if self.resident else None
+        fits = 2 * len(indices) * images[0].nbytes <= free_bytes(mesh)
+        self.resident = residency == "resident" or (residency == "auto" and fits)
+        self._on_device = to_devices(images, indices, mesh) if self.resident else None
 
     def chunks(self, step: int) -> Iterator[Chunk]:
         """The chunks from `step` on, without end, each k steps after the one before.
@@ -129,6 +120,32 @@ class Feed:
 
     def _scalar(self, step: int) -> jax.Array:
         return jax.device_put(np.int32(step), replicated(self._mesh))
+
+
+def check_fills_a_batch(count: int, batch_size: int) -> None:
+    """Raises `InputError` where `count` training images are fewer than a batch."""
+    if count < batch_size:
+        raise InputError(
+            f"{count} training images do not fill one batch of batch_size={batch_size}: "
+            "pack more or choose a smaller batch"
+        )
+
+
+def to_devices(
+    images: np.ndarray, indices: np.ndarray, mesh: Mesh, *, instead: str = "--residency streamed"
+) -> jax.Array:
+    """The rows `indices` of uint8 images [n,h,w,3], whole on every device of `mesh`.
+
+    Raises:
+      InputError: they do not fit; it says to use `instead`.
+    """
+    needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
+    if needed > free:
+        raise InputError(
+            f"residency=resident: {needed / 2**30:.2f} GiB of training images exceed the device's "
+            f"{free / 2**30:.2f} GiB of free memory: use {instead}"
+        )
+    return jax.device_put(images[indices], replicated(mesh))
 
 
 def free_bytes(mesh: Mesh) -> int:

@@ -1,0 +1,141 @@
+"""Many models at once: each is the model that `train` would have made alone."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import jvae
+from jvae.config import BOOK
+from jvae.errors import InputError
+from jvae.mesh import make_mesh
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.log import read_metrics
+from jvae.training.loop import train
+from jvae.training.sweep import sweep
+from jvae.training.variants import Row, grid, table
+from tests.faces import small_store
+
+TINY = BOOK.replace(
+    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=14,
+    learning_rate=5e-3, schedule="cosine", warmup_steps=2,
+)  # fmt: skip
+CONFIGS = {
+    "plain": TINY,
+    "broken": TINY.replace(seed=1, learning_rate=1e30),
+    "slow": TINY.replace(seed=2, learning_rate=1e-3, beta=0.1),
+    "other": TINY.replace(seed=3, sigma=0.1),
+}
+
+
+@pytest.fixture(scope="module")
+def store():
+    return small_store()
+
+
+@pytest.fixture(scope="module")
+def swept(store, tmp_path_factory):
+    """A sweep over all devices, one of its models failing, and its outcome."""
+    out = tmp_path_factory.mktemp("swept") / "sweep"
+    return out, sweep(CONFIGS, store, out, progress=False)
+
+
+def losses(run):
+    return [row["loss"] for row in read_metrics(run) if row["split"] == "train"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain", "slow"])
+def test_a_model_is_the_one_trained_alone(swept, store, tmp_path, name):
+    out, outcome = swept
+    alone = train(CONFIGS[name], store, tmp_path / "run", mesh=make_mesh(jax.devices()[:1]), progress=False)
+    np.testing.assert_allclose(losses(out / name), losses(tmp_path / "run"), rtol=2e-3)
+    row = next(row for row in outcome.rows if row.name == name)
+    assert alone.scores is not None
+    assert row.validation == pytest.approx(alone.scores.objective, rel=5e-3)
+    ours, theirs = jvae.load(out / name, which="last"), jvae.load(tmp_path / "run", which="last")
+    assert ours.step == theirs.step == 14
+    np.testing.assert_allclose(ours.encode(store.images[:4]), theirs.encode(store.images[:4]), atol=0.02)
+
+
+def test_a_model_that_fails_ends_alone(swept):
+    out, outcome = swept
+    rows = {row.name: row for row in outcome.rows}
+    assert "not finite" in rows["broken"].failed and rows["broken"].test is None
+    for name in ("plain", "slow", "other"):
+        assert rows[name].failed is None and rows[name].step == 14
+        assert all(np.isfinite(value) for value in rows[name][5:9])
+        assert [row["step"] for row in read_metrics(out / name) if row["split"] == "train"] == [3, 6, 9, 12, 14]
+        assert [row["step"] for row in read_metrics(out / name) if row["split"] == "validation"] == [6, 12, 14]
+    with pytest.raises(InputError, match="no checkpoint"):
+        jvae.load(out / "broken")
+    written = [Row(**row) for row in json.loads((out / "sweep.json").read_text())]
+    assert written == outcome.rows
+
+
+def test_train_goes_on_with_a_model_of_a_sweep(swept, store):
+    out, _ = swept
+    longer = CONFIGS["other"].replace(steps=16)
+    assert train(longer, store, out / "other", mesh=make_mesh(jax.devices()[:1]), progress=False).step == 16
+    assert jvae.load(out / "other", which="last").step == 16
+
+
+def test_a_sweep_stops_and_resumes(swept, store, tmp_path):
+    out = tmp_path / "sweep"
+    asked = iter([None, signal.SIGTERM])
+    outcome = sweep(CONFIGS, store, out, progress=False, stopped=lambda: next(asked))
+    assert (outcome.step, outcome.signum) == (6, signal.SIGTERM)
+    outcome = sweep(CONFIGS, store, out, progress=False)
+    assert outcome.step == 14 and outcome.rows[1].failed
+    np.testing.assert_allclose(losses(out / "plain"), losses(swept[0] / "plain"), rtol=1e-5)
+    again = sweep(CONFIGS, store, out, progress=False)  # finished: only scored
+    assert [row.test for row in again.rows] == [row.test for row in outcome.rows]
+    train(CONFIGS["plain"].replace(steps=15), store, out / "plain", mesh=make_mesh(jax.devices()[:1]), progress=False)
+    with pytest.raises(InputError, match=r"at different steps .*plain: 15"):
+        sweep(CONFIGS, store, out, progress=False)
+
+
+def test_shared_batches_give_models_of_one_seed_and_config_one_curve(store, tmp_path):
+    same = {"a": TINY.replace(steps=3), "b": TINY.replace(steps=3)}
+    outcome = sweep(same, store, tmp_path, shared_batches=True, progress=False)
+    assert outcome.rows[0][1:] == pytest.approx(outcome.rows[1][1:])
+    with Checkpoints(tmp_path / "b", read_only=True) as checkpoints:
+        assert checkpoints.last_step == 3
+
+
+def test_what_may_not_differ_is_named(store, tmp_path):
+    with pytest.raises(
+        InputError, match="a and b differ in latent_dim=6 and 7: in one sweep only seed, learning_rate,"
+    ):
+        sweep({"a": TINY, "b": TINY.replace(latent_dim=7)}, store, tmp_path / "out", progress=False)
+    with pytest.raises(InputError, match="residency=streamed: a sweep keeps the images on the devices"):
+        sweep({"a": TINY.replace(residency="streamed")}, store, tmp_path / "out", progress=False)
+    with pytest.raises(InputError, match="a sweep of no models"):
+        sweep({}, store, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_grid_names_every_combination():
+    configs = grid(TINY, seeds=(0, 1), learning_rates=(1e-3,), beta=(1.0, 4.0))
+    assert list(configs)[:2] == ["seed=0,learning_rate=0.001,beta=1", "seed=0,learning_rate=0.001,beta=4"]
+    assert len(configs) == 4 and configs["seed=1,learning_rate=0.001,beta=4"] == TINY.replace(
+        seed=1, learning_rate=1e-3, beta=4.0
+    )
+    assert grid(TINY) == {"model": TINY}
+    with pytest.raises(InputError, match="a sweep varies one loss weight"):
+        grid(TINY, beta=(1.0,), sigma=(0.1,))
+    with pytest.raises(InputError, match="seed=3 3: give each value once"):
+        grid(TINY, seeds=(3, 3))
+
+
+def test_the_table_has_the_best_first_and_says_why_one_failed():
+    rows = [
+        Row("a", 0, 1e-3, 1.0, 20, 310.0, 300.0, 0.01, 80.0),
+        Row("b", 1, 1e-3, 4.0, 20, 210.0, 200.0, 0.02, 40.0),
+        Row("c", 2, 1e30, 1.0, 0, failed="the loss is not finite at step 1"),
+    ]
+    heads, *lines = table(rows).splitlines()
+    assert heads.split()[0] == "model" and [line.split()[0] for line in lines] == ["b", "a", "c", "c:"]
+    assert lines[-1] == "c: the loss is not finite at step 1"
