@@ -1,15 +1,15 @@
 """A packed store to device chunks: k batches for one call of the compiled loop.
 
-The order of the images is a function of the key and the step alone: each epoch is a permutation from
-`fold_in(key, epoch)`, cut into whole batches. So a resumed run sees what an undisturbed one would have seen, and a
-resident store and a streamed one train on the same batches.
+The order of the images is a function of the key and the step alone: each epoch is a permutation of its own, cut into
+whole batches. So a resumed run sees what an undisturbed one would have seen, and a resident store and a streamed one
+train on the same batches. Only the part of a permutation that a chunk needs is ever computed.
 """
 
 import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jvae.errors import InputError
+from jvae.hashing import key_words, mix, shuffle
 from jvae.mesh import along_data, on_accelerator, replicated
 
 
@@ -30,8 +31,8 @@ class Chunk(NamedTuple):
       order: resident: int32 [k,b], rows of `images`, split on b; streamed: None.
     """
 
-    images: jax.Array
-    order: jax.Array | None
+    images: Any
+    order: Any
 
 
 def select(chunk: Chunk, i: jax.Array, mesh: Mesh) -> jax.Array:
@@ -50,14 +51,11 @@ def chunk_order(key: jax.Array, step: jax.Array, *, n: int, b: int, k: int) -> j
     Every epoch visits n // b · b images, each once; the few left over differ from epoch to epoch.
     """
     per_epoch = n // b
-    epochs = -(-k // per_epoch) + 1  # a chunk may begin inside one epoch and end in another
-    # Not vmap: over keys of "rbg" it draws every lane from the first, and the order would depend on the chunks.
-    shuffled = lax.map(
-        lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), n)[: per_epoch * b],
-        step // per_epoch + jnp.arange(epochs),
-    )
-    batches = shuffled.reshape(epochs * per_epoch, b)
-    return lax.dynamic_slice(batches, (step % per_epoch, 0), (k, b)).astype(jnp.int32)
+    steps = step + jnp.arange(k)
+    epoch = (steps // per_epoch).astype(jnp.uint32)[:, None]  # [k,1]
+    first, second = (mix(2 * epoch + i, *key_words(key)) for i in range(2))  # the epoch's own key
+    position = (steps % per_epoch)[:, None] * b + jnp.arange(b)[None]  # [k,b]
+    return shuffle(position, n, first, second)
 
 
 class Feed:
@@ -94,6 +92,15 @@ class Feed:
         fits = 2 * len(indices) * images[0].nbytes <= free_bytes(mesh)
         self.resident = residency == "resident" or (residency == "auto" and fits)
         self._on_device = to_devices(images, indices, mesh) if self.resident else None
+
+    @property
+    def shapes(self) -> Chunk:
+        """A chunk of `jax.ShapeDtypeStruct` instead of arrays, for compiling ahead of the first one."""
+        k, b, split = self._order.keywords["k"], self._order.keywords["b"], along_data(self._mesh, 1)
+        if self._on_device is None:
+            return Chunk(jax.ShapeDtypeStruct((k, b, *self._images.shape[1:]), np.uint8, sharding=split), None)
+        images = jax.ShapeDtypeStruct(self._on_device.shape, np.uint8, sharding=replicated(self._mesh))
+        return Chunk(images, jax.ShapeDtypeStruct((k, b), np.int32, sharding=split))
 
     def chunks(self, step: int) -> Iterator[Chunk]:
         """The chunks from `step` on, without end, each k steps after the one before.

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jvae.hashing import mix
+
 
 class Normalised(NamedTuple):
     """Activations [b,h,w,c], and the mean and variance [c] of the batch by which they were normalised, float32."""
@@ -111,21 +113,9 @@ def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:
     """
     if not rate:
         return x
-    keep = _hash(x.shape, words) >= jnp.uint32(round(rate * 2**32))
+    index = lax.iota(jnp.uint32, x.size).reshape(x.shape)
+    keep = mix(index, *words) >= jnp.uint32(round(rate * 2**32))
     return jnp.where(keep, x * (1 / (1 - rate)), 0)
-
-
-def key_words(key: jax.Array) -> jax.Array:
-    """The first two words [2] uint32 of a key's data, which `fold_in` and `split` mix."""
-    return jax.random.key_data(key).reshape(-1)[:2]
-
-
-def _hash(shape: tuple[int, ...], words: jax.Array) -> jax.Array:
-    """32 bits for each index of an array: "lowbias32" of Wellons' hash-prospector, keyed before and inside."""
-    h = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape) * jnp.uint32(0x9E3779B9) + words[0]
-    h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D) ^ words[1]
-    h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
-    return h ^ (h >> 16)
 
 
 def _channels(v: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jvae.config import Config
+from jvae.hashing import key_words
 from jvae.models import conv, norm
 
 Variables = dict[str, Any]
@@ -44,7 +45,7 @@ class _Activate(nn.Module):
         if not train:
             line = norm.scale_and_shift(running_mean.value, running_var.value, scale, bias, cfg.bn_epsilon)
             return norm.activate(x, *line, cfg.leaky_slope)
-        words = norm.key_words(self.make_rng("dropout"))
+        words = key_words(self.make_rng("dropout"))
         y, mean, var = norm.norm_activate(x, scale, bias, words, cfg.bn_epsilon, cfg.leaky_slope, cfg.dropout)
         if not self.is_initializing():
             for running, new in ((running_mean, mean), (running_var, var)):

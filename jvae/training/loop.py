@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from jvae.render.grid import render_grid, split_grid
 from jvae.training.checkpoint import Checkpoints, claim_run
 from jvae.training.log import Log
 from jvae.training.state import init_state, learning_rate, make_model
-from jvae.training.step import Metrics, train_chunk
+from jvae.training.step import Metrics, compile_chunk
 
 VALIDATION_IMAGES = 2048
 
@@ -78,33 +79,34 @@ def train(
 
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     whole = replicated(mesh)
-    state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
-    validate = Validation(cfg, store, run, mesh)
-
-    with Checkpoints(run) as checkpoints:
+    feed = Feed(
+        store.images,
+        rows,
+        batch_size=cfg.batch_size,
+        chunk_steps=cfg.chunk_steps,
+        key=order_key,
+        mesh=mesh,
+        residency=cfg.residency,
+    )
+    with ThreadPoolExecutor(1) as compiler, Checkpoints(run) as checkpoints:
+        compiling = compiler.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
+        state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
         if checkpoints.last_step is not None:
             state = checkpoints.restore(state)
         step = int(state.step)
         if step >= total:
             return Outcome(step, total, None, None)
-        feed = Feed(
-            store.images,
-            rows,
-            batch_size=cfg.batch_size,
-            chunk_steps=cfg.chunk_steps,
-            key=order_key,
-            mesh=mesh,
-            residency=cfg.residency,
-        )
+        validate = Validation(cfg, store, run, mesh)
         with Log(run, step, total, progress=progress) as log:
-            report = Report(cfg, log, total, last_good=checkpoints.last_step)
+            program = compiling.result()
+            report = Report(cfg, log, total, program.seconds, last_good=checkpoints.last_step)
             chunks = feed.chunks(step)
             while True:
                 count = min(cfg.chunk_steps, total - step)
                 with jax.transfer_guard("disallow"):  # but for what is asked for by name
                     chunk = next(chunks)
                     steps = jax.device_put(np.int32(count), whole)
-                    state, metrics = train_chunk(state, chunk, steps, step_key, cfg=cfg, total_steps=total, mesh=mesh)
+                    state, metrics = program.run(state, chunk, steps, step_key)
                 step += count
                 report.add(step, count, metrics)  # reads the chunk before this one, while this one runs
                 signum = stopped()
@@ -152,14 +154,15 @@ class Validation:
 class Report:
     """Training metrics to the log, one chunk late, so that the device never waits for the host."""
 
-    def __init__(self, cfg: Config, log: Log, total: int, last_good: int | None) -> None:
+    def __init__(self, cfg: Config, log: Log, total: int, compile_seconds: float, last_good: int | None) -> None:
         self._cfg, self._log, self._last_good = cfg, log, last_good
         self._rate = learning_rate(cfg, total)
         self._waiting: tuple[int, int, Metrics] | None = None
         self._clock = time.perf_counter()
-        self._compiled = False
+        self._first = {"compile_seconds": compile_seconds}  # of the first row alone
         weights = loss.loss_weights(cfg)
         log.say(" ".join(f"{name}={value:.6g}" for name, value in weights._asdict().items()))
+        log.say(f"compiled in {compile_seconds:.1f} s, beside the rest of the start")
 
     def add(self, step: int, count: int, metrics: Metrics) -> None:
         """Takes the metrics [k] of the `count` steps that end at `step`, and reports those taken before."""
@@ -186,14 +189,11 @@ class Report:
         seconds, self._clock = now - self._clock, now
         row = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
         row["learning_rate"] = float(np.asarray(self._rate(step)))
-        if self._compiled:
-            row["images_per_s"] = count * self._cfg.batch_size / seconds
-        else:
-            row["seconds_to_first_chunk"] = seconds  # compilation included
-            self._compiled = True
+        row["images_per_s"] = count * self._cfg.batch_size / seconds
+        row, self._first = row | self._first, {}
         self._log.write(step, "train", row)
         shown = {name: f"{row[name]:.4g}" for name in ("loss", "error", "kl")}
-        self._log.advance(count, shown | {"images/s": f"{row.get('images_per_s', float('nan')):.0f}"})
+        self._log.advance(count, shown | {"images/s": f"{row['images_per_s']:.0f}"})
 
     def validation(self, step: int, scores: Scores) -> None:
         """Reports scores; the clock of the training rate starts anew."""

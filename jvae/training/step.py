@@ -1,6 +1,7 @@
 """One optimiser step, and k of them compiled into one call."""
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jvae.data.feed import Chunk, select
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
-from jvae.training.state import State, make_model, make_optimizer
+from jvae.training.state import State, init_state, make_model, make_optimizer
 
 
 class Metrics(NamedTuple):
@@ -124,3 +125,36 @@ def train_chunk(
     weight = loss.loss_weights(cfg).r_loss_factor
     out = train_steps(model, tx, weight, lambda i: select(chunk, i, mesh), state, count, key, length=cfg.chunk_steps)
     return lax.with_sharding_constraint(out, replicated(mesh))
+
+
+class Program(NamedTuple):
+    """`train_chunk` compiled for one run: called with state, chunk, count and key.
+
+    Attributes:
+      run: the program.
+      seconds: that tracing and compiling took.
+    """
+
+    run: Callable[[State, Chunk, jax.Array, jax.Array], tuple[State, Metrics]]
+    seconds: float
+
+
+@functools.lru_cache(maxsize=8)
+def compile_chunk(cfg: Config, total_steps: int, mesh: Mesh, chunk: Chunk) -> Program:
+    """Compiles `train_chunk` ahead of its first call, so that it may go on while the rest of a run is prepared.
+
+    Args:
+      cfg: of the run.
+      total_steps: of the whole run.
+      mesh: the devices.
+      chunk: of shapes instead of arrays.
+    """
+    start = time.perf_counter()
+    key = jax.eval_shape(lambda: jax.random.key(0, impl="rbg"))
+    whole = replicated(mesh)
+    state = jax.eval_shape(functools.partial(init_state, cfg=cfg, total_steps=total_steps, mesh=mesh), key)
+    state, key, count = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), (state, key, jnp.int32(0))
+    )
+    lowered = train_chunk.lower(state, chunk, count, key, cfg=cfg, total_steps=total_steps, mesh=mesh)
+    return Program(lowered.compile(), time.perf_counter() - start)
