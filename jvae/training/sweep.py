@@ -8,6 +8,7 @@ Each model's directory is a run like any other: `jvae.load` reads it, and `train
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -98,22 +99,28 @@ def sweep(
         for member in members:
             member.open(stack)
         state, step = _begin(members, out, cfg, total, mesh)
-        for member in members:
-            member.start(stack, step, total)
         score = _Scorer(cfg, store, first_device(mesh))
         speed = _Speed(len(members) * cfg.batch_size)
-        signum = None
+        signum, compile_seconds = None, 0.0
         if step < total:
             images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
-            keys = _keys_and_weights(members, shared_batches, mesh)
+            fixed = (*_keys_and_weights(members, shared_batches, mesh), images)
+            counts = jax.device_put((np.int32(step), np.int32(1)), replicated(mesh))
+            began = time.perf_counter()
+            program = sweep_chunk.lower(state, *fixed, *counts, cfg=cfg, total_steps=total, mesh=mesh).compile()
+            compile_seconds = time.perf_counter() - began
             waiting: tuple[int, int, Metrics] | None = None
             bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
             stack.enter_context(bar)
+            if progress:
+                bar.write(f"{len(members)} models compiled in {compile_seconds:.1f} s", file=sys.stderr)
+        for member in members:
+            member.start(stack, total, compile_seconds)
         while step < total and not signum and not all(member.failed for member in members):
             count = min(cfg.chunk_steps, total - step)
             with jax.transfer_guard("disallow"):  # but for what is asked for by name
                 now = jax.device_put((np.int32(step), np.int32(count)), replicated(mesh))
-                state, metrics = sweep_chunk(state, *keys, images, *now, cfg=cfg, total_steps=total, mesh=mesh)
+                state, metrics = program(state, *fixed, *now)
             step += count
             before, waiting = waiting, (step, count, metrics)
             _report(members, before, speed)  # the chunk before this one, while this one runs
@@ -148,10 +155,10 @@ class _Member:
         claim_run(self.run, self.cfg)
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
 
-    def start(self, stack: contextlib.ExitStack, step: int, total: int) -> None:
+    def start(self, stack: contextlib.ExitStack, total: int, compile_seconds: float) -> None:
         self.step = self.checkpoints.last_step or 0
         log = stack.enter_context(Log(self.run, self.step, total, progress=False))
-        self._curve = Report(self.cfg, log, total, last_good=self.checkpoints.last_step)
+        self._curve = Report(self.cfg, log, total, compile_seconds, last_good=self.checkpoints.last_step)
 
     def add(self, step: int, count: int, metrics: Metrics) -> None:
         """Writes the metrics [k] of the steps that end at `step`; a loss that is not finite ends this model alone."""
