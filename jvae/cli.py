@@ -9,6 +9,20 @@ from typing import Any
 from jvae.errors import InputError
 
 
+def keep_compiled() -> None:
+    """Turns the persistent compilation cache on, in the user's cache folder, unless the environment says otherwise.
+
+    What was compiled once is there at the next start.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
+    defaults = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": "0.3"}
+    for name, value in defaults.items():
+        if name.upper() not in os.environ:
+            os.environ[name.upper()] = value
+            if jax := sys.modules.get("jax"):  # it reads the environment when it is imported, and no more
+                jax.config.update(name, float(value) if name.endswith("secs") else value)
+
+
 def run(main: Callable[..., Any]) -> None:
     """Parses the command line into `main`'s arguments and calls it; exits 2 on bad input, 130 on Ctrl-C.
 
@@ -19,10 +33,7 @@ def run(main: Callable[..., Any]) -> None:
       SystemExit: always on failure, after one line on stderr for `InputError` and `OSError` (a missing file, a full
         disk), silently when the output's reader has left. Any other exception is a bug and keeps its traceback.
     """
-    # Before jax is imported: what was compiled once is there at the next start.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    keep_compiled()
 
     import tyro  # here, so that jvae imports where tyro is not installed
 

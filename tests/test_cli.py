@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,19 @@ def test_in_a_process_of_its_own(tmp_path, error, code, traceback):
     assert ("Traceback" in done.stderr) == traceback
     assert traceback or done.stderr.count("\n") == 1
     assert not done.stdout
+
+
+@pytest.mark.parametrize("first", ["", "import jax; "], ids=["before jax", "after jax"])
+def test_what_was_compiled_is_kept(first, tmp_path):
+    code = (
+        f"{first}from jvae import cli; cli.keep_compiled(); import jax; "
+        "print(jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs)"
+    )
+    mine = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_COMPILATION", "JAX_PERSISTENT"))}
+    for environment, expected in (
+        ({}, f"{tmp_path / 'jvae' / 'xla'} 0.3"),
+        ({"JAX_COMPILATION_CACHE_DIR": "elsewhere"}, "elsewhere 0.3"),
+    ):
+        child = mine | {"XDG_CACHE_HOME": str(tmp_path)} | environment
+        done = subprocess.run([sys.executable, "-c", code], env=child, cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout.strip() == expected, done.stderr

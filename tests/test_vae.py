@@ -127,3 +127,15 @@ def test_bfloat16_keeps_parameters_statistics_and_posterior_in_float32():
     recon, posterior, stats = train_pass(module, variables, x, 2)
     leaves = jax.tree.leaves((variables, recon, posterior, stats))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize("b", [1, 31, 32, 33, 45, 97])
+def test_large_batches_go_by_blocks_and_come_out_the_same(small, b):
+    module, variables = small
+    images = np.random.default_rng(b).integers(0, 256, (b, 16, 16, 3), np.uint8)
+    z = np.random.default_rng(b).standard_normal((b, 5), np.float32)
+    encode, decode = vae.Encode(module), vae.Decode(module)
+    whole = module.apply(variables, vae.to_float(images), method="encode")
+    for ours, theirs in zip(jax.jit(encode)(variables, images), whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(decode)(variables, z), module.apply(variables, z, method="decode"), atol=1e-6)
