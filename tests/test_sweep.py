@@ -11,6 +11,7 @@ import jvae
 from jvae.config import BOOK
 from jvae.errors import InputError
 from jvae.mesh import make_mesh
+from jvae.training import many
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
@@ -35,11 +36,17 @@ def store():
     return small_store()
 
 
-@pytest.fixture(scope="module")
-def swept(store, tmp_path_factory):
+@pytest.fixture(scope="module", params=["in turn", "at once"])
+def swept(request, store, tmp_path_factory):
     """A sweep over all devices, one of its models failing, and its outcome."""
     out = tmp_path_factory.mktemp("swept") / "sweep"
-    return out, sweep(CONFIGS, store, out, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "at once":  # as on an accelerator
+            patch.setattr(many, "on_accelerator", lambda mesh: True)
+            many.sweep_chunk.clear_cache()
+        outcome = sweep(CONFIGS, store, out, progress=False)
+    many.sweep_chunk.clear_cache()
+    return out, outcome
 
 
 def losses(run):
