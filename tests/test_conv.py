@@ -53,6 +53,20 @@ def test_up_and_its_gradients(shape):
         close(ours, theirs)
 
 
+@pytest.mark.parametrize("b", [1, 2, 3, 4, 6, 8])
+def test_groups_of_images_sum_to_the_whole(b, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is not grouped
+    x, _, y = arrays(b, 6, 4, 3, 5)
+    close(conv._correlate_product(x, y), conv._correlate_lax(x, y))
+
+
+@pytest.mark.parametrize("b", [1, 3, 4, 8])
+def test_blocks_of_images_are_put_together_in_order(b, monkeypatch):
+    monkeypatch.setattr(conv, "BLOCK_BYTES", 1000)
+    _, w, y = arrays(b, 6, 4, 3, 5)
+    close(conv._up_product(y, w), conv._up_lax(y, w))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_lowering_is_the_same_function(shape):
     # the forms of other platforms run on this one too

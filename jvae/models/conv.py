@@ -11,6 +11,7 @@ an even size by stride 2 pads one row below and one column right; the transpose 
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from jax import lax
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
 BLOCK_BYTES = 6 << 20
+GROUPS = 4
 
 
 @jax.custom_vjp
@@ -104,12 +106,17 @@ def _down_product(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
-    """`correlate` as one matrix product of outputs and neighbourhoods.
+    """`correlate` as matrix products of outputs and neighbourhoods, summed over GROUPS of the images.
 
-    In this order XLA transposes the outputs; in the other one the neighbourhoods, which are several times as large.
+    XLA shares one product with so long a sum badly between cores. And it transposes the first operand: the outputs,
+    since the neighbourhoods are several times as large. A batch that is split over devices is not grouped: the groups'
+    products would cross between devices before they are summed.
     """
-    product = jnp.einsum("bhwo,bhwp->op", y, _patches(x))
-    return product.T.reshape(3, 3, x.shape[3], y.shape[3])
+    b, c = x.shape[0], x.shape[3]
+    groups = math.gcd(b, GROUPS) if jax.device_count() == 1 else 1
+    outputs, neighbourhoods = (v.reshape(groups, -1, v.shape[-1]) for v in (y, _patches(x)))
+    product = jnp.einsum("gno,gnp->gop", outputs, neighbourhoods).sum(0)
+    return product.T.reshape(3, 3, c, y.shape[3])
 
 
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:
