@@ -43,9 +43,9 @@ def swept(request, store, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "at once":  # as on an accelerator
             patch.setattr(many, "on_accelerator", lambda mesh: True)
-            many.sweep_chunk.clear_cache()
+            jax.clear_caches()
         outcome = sweep(CONFIGS, store, out, progress=False)
-    many.sweep_chunk.clear_cache()
+    jax.clear_caches()
     return out, outcome
 
 

@@ -135,7 +135,7 @@ def test_large_batches_go_by_blocks_and_come_out_the_same(small, b):
     images = np.random.default_rng(b).integers(0, 256, (b, 16, 16, 3), np.uint8)
     z = np.random.default_rng(b).standard_normal((b, 5), np.float32)
     encode, decode = vae.Encode(module), vae.Decode(module)
-    whole = module.apply(variables, vae.to_float(images), method="encode")
+    whole = module.apply(variables, vae.to_float(jnp.asarray(images)), method="encode")
     for ours, theirs in zip(jax.jit(encode)(variables, images), whole, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_allclose(jax.jit(decode)(variables, z), module.apply(variables, z, method="decode"), atol=1e-6)

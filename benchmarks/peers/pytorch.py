@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+import torch  # pyright: ignore[reportMissingImports]  # the extra `bench` has it
+from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers.child import serve
 from jvae.config import Config
