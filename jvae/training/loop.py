@@ -79,23 +79,23 @@ def train(
 
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     whole = replicated(mesh)
-    feed = Feed(
-        store.images,
-        rows,
-        batch_size=cfg.batch_size,
-        chunk_steps=cfg.chunk_steps,
-        key=order_key,
-        mesh=mesh,
-        residency=cfg.residency,
-    )
     with ThreadPoolExecutor(1) as compiler, Checkpoints(run) as checkpoints:
+        step = checkpoints.last_step or 0
+        if step >= total:
+            return Outcome(step, total, None, None)
+        feed = Feed(
+            store.images,
+            rows,
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=order_key,
+            mesh=mesh,
+            residency=cfg.residency,
+        )
         compiling = compiler.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
         state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
         if checkpoints.last_step is not None:
             state = checkpoints.restore(state)
-        step = int(state.step)
-        if step >= total:
-            return Outcome(step, total, None, None)
         validate = Validation(cfg, store, run, mesh)
         with Log(run, step, total, progress=progress) as log:
             program = compiling.result()
