@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import timing
+from benchmarks import table, timing
 from jvae import cli
 from jvae.errors import InputError, unknown
 
@@ -44,7 +44,7 @@ def main(quick: bool = False, only: tuple[str, ...] = ()) -> None:
             if done.returncode:
                 failed.append(name)
         if rows := timing.read(collected):
-            print(timing.table(rows))
+            print(table.text(rows))
     if failed:
         raise InputError(f"failed: {', '.join(failed)}; what each said is above")
 

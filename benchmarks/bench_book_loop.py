@@ -24,7 +24,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import table, timing
 from benchmarks.faces import images as some_images
 from benchmarks.faces import untrained, write_celeba
 from benchmarks.peers.pillow import by_pillow
@@ -196,7 +196,7 @@ def main(quick: bool = False, path: Path | None = None, images: int | None = Non
     rows = vector_rows(model, path, count, labels or (1 if quick else 3), 1 if quick else 5)
     rows += grid_rows(model, 3 if quick else 20)
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import faces, timing
+from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
 from jvae import cli
 from jvae.config import preset
@@ -149,7 +149,7 @@ def main(quick: bool = False, path: Path | None = None, count: int | None = None
         ),
     ]
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

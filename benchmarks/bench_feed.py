@@ -14,24 +14,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import table, timing
 from benchmarks.faces import images as some_images
 from benchmarks.faces import prepare_tfds, write_celeba
+from benchmarks.training import Trainer
 from jvae.cli import run
 from jvae.config import Config, preset
 from jvae.data.celeba import Source
 from jvae.data.decode import preprocess
-from jvae.data.feed import Feed
 from jvae.data.tfds import CelebATFDS
-from jvae.mesh import make_mesh, replicated
-from jvae.training.loop import run_keys
-from jvae.training.state import init_state
-from jvae.training.step import train_chunk
 
 
 class Decoded:
@@ -65,22 +61,8 @@ def waited(ready: list[float], done: list[float]) -> float:
 class Training:
     """Trains on the chunks of one feed; `waited` has the seconds that each call's device waited."""
 
-    def __init__(self, cfg: Config, images: Any, residency: str, chunks: int) -> None:
-        mesh = make_mesh()
-        init_key, order_key, step_key = run_keys(cfg.seed, mesh)
-        self._feed = Feed(
-            images,
-            np.arange(len(images)),
-            batch_size=cfg.batch_size,
-            chunk_steps=cfg.chunk_steps,
-            key=order_key,
-            mesh=mesh,
-            residency=residency,
-        ).chunks(0)
-        self._state = init_state(init_key, cfg=cfg, total_steps=100_000, mesh=mesh)
-        self._count = jax.device_put(np.int32(cfg.chunk_steps), replicated(mesh))
-        self._step = {"key": step_key, "cfg": cfg, "total_steps": 100_000, "mesh": mesh}
-        self._chunks = chunks
+    def __init__(self, cfg: Config, images: Any, residency: Literal["resident", "streamed"], chunks: int) -> None:
+        self._trainer, self._chunks = Trainer(cfg.replace(residency=residency), images), chunks
         self.waited: list[float] = []
 
     def __call__(self) -> None:
@@ -94,16 +76,15 @@ class Training:
 
         with ThreadPoolExecutor(1) as watcher:
             for _ in range(self._chunks):
-                chunk = next(self._feed)
+                chunk = self._trainer.next_chunk()
                 chunk.images.block_until_ready()
                 ready.append(time.perf_counter())
-                self._state, metrics = train_chunk(self._state, chunk, self._count, **self._step)
-                watcher.submit(watch, metrics.loss)
+                watcher.submit(watch, self._trainer.dispatch(chunk).loss)
         self.waited.append(waited(ready, done))
 
     def close(self) -> None:
         """Ends the feed's thread."""
-        self._feed.close()  # pyright: ignore[reportAttributeAccessIssue]
+        self._trainer.close()
 
 
 def main(quick: bool = False, path: Path | None = None, rounds: int | None = None, chunks: int | None = None) -> None:
@@ -127,7 +108,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         images = np.load(folder / "images.npy", mmap_mode="r")
         write_celeba(folder / "celeba", count)
 
-        def start(name: str, images: Any, residency: str) -> None:
+        def start(name: str, images: Any, residency: Literal["resident", "streamed"]) -> None:
             trainings[name] = Training(cfg, images, residency, a_round)
             stack.callback(trainings[name].close)
 
@@ -172,7 +153,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
             )
         )
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

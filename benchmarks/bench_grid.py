@@ -10,7 +10,7 @@ time does not depend on them.
 
 import numpy as np
 
-from benchmarks import faces, timing
+from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
 from jvae import cli
 from jvae.config import Config, preset
@@ -91,7 +91,7 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
         repeats = max(1, timing.by_platform(45 if quick else 1200, 100_000) // (r * c))
         rows.append(case_row(case, cfg, model, repeats=repeats, rounds=rounds or (2 if quick else 15), quick=quick))
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import table, timing
 from benchmarks.faces import copy_celeba, prepare_tfds, write_celeba
 from benchmarks.peers.pillow import by_pillow
 from benchmarks.peers.tfds import DecodedByTFDS
@@ -154,7 +154,7 @@ def main(
         rows = compare("JPEGs", files, "Pillow", image, options, folder, rounds)
         rows += tfds_rows(folder / "celeba", options, folder, rounds)
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import table, timing
 from benchmarks.bench_feed import Training
 from benchmarks.faces import Repeated, untrained
 from benchmarks.faces import images as some_images
@@ -170,7 +170,7 @@ def main(
                     found.setdefault(n, []).append(measure({**base, "what": what, "count": SMALLEST}, n))
             rows += rows_of(f"{base['preset']} {what}", found, devices, devices[1], rounds)
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

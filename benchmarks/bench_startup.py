@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import jvae
-from benchmarks import timing
+from benchmarks import table, timing
 from jvae.cli import run
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,7 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
                     )
                 )
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

@@ -22,24 +22,19 @@ does the same sum. The bytes are those of the compiled program's buffers, each c
 so where a cache holds them the device may beat this limit.
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from benchmarks import faces, limits, timing
+from benchmarks import faces, limits, table, timing
 from benchmarks.peers.child import pytorch
 from benchmarks.peers.plain_flax import training as plain_training
+from benchmarks.training import Trainer
 from jvae import cli
 from jvae.config import Config, preset
-from jvae.data.feed import Feed
 from jvae.errors import InputError
-from jvae.mesh import make_mesh, replicated
-from jvae.training.loop import run_keys
-from jvae.training.state import init_state
-from jvae.training.step import train_chunk
 
 CELEBA_TRAIN, EPOCHS = 162_770, 200  # images of CelebA's training split; the book's epochs
 
@@ -54,41 +49,6 @@ def step_flops(cfg: Config) -> float:
         inputs = width
     products += 3 * cfg.latent_dim * side * side * inputs
     return 2 * cfg.batch_size * (3 * products - first)
-
-
-class Ours:
-    """`train_chunk` on resident images, compiled apart; a call does a chunk.
-
-    Attributes:
-      compile_s: seconds.
-      compiled: the chunk's program.
-    """
-
-    def __init__(self, cfg: Config, images: np.ndarray) -> None:
-        mesh = make_mesh()
-        self._count = jax.device_put(np.int32(cfg.chunk_steps), replicated(mesh))
-        total = 1_000_000
-        init_key, order_key, self._key = run_keys(0, mesh)
-        self._state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
-        feed = Feed(
-            images,
-            np.arange(len(images)),
-            batch_size=cfg.batch_size,
-            chunk_steps=cfg.chunk_steps,
-            key=order_key,
-            mesh=mesh,
-            residency="resident",
-        )
-        self._chunks = feed.chunks(0)
-        statics: dict[str, Any] = {"cfg": cfg, "total_steps": total, "mesh": mesh}
-        chunk, start = next(self._chunks), time.perf_counter()
-        self.compiled = train_chunk.lower(self._state, chunk, self._count, self._key, **statics).compile()
-        self.compile_s = time.perf_counter() - start
-
-    def __call__(self) -> None:
-        """One chunk of steps, to its end."""
-        self._state, metrics = self.compiled(self._state, next(self._chunks), self._count, self._key)
-        jax.block_until_ready((self._state, metrics))
 
 
 def case_rows(cfg: Config, images: np.ndarray, *, rounds: int, plain_steps: int, quick: bool) -> list[timing.Row]:
@@ -107,7 +67,7 @@ def case_rows(cfg: Config, images: np.ndarray, *, rounds: int, plain_steps: int,
     limits.check_dtype(cfg.dtype)
     case = f"{cfg.preset} {cfg.image_size}x{cfg.image_size} b{cfg.batch_size} {cfg.dtype}"
     print(case, flush=True)
-    ours = Ours(cfg, images)
+    ours = Trainer(cfg, images)
     runs: dict[str, timing.Run] = {"jvae": ours}
     if plain_steps:
         runs["plain Flax"] = plain_training(cfg, images, plain_steps)
@@ -198,7 +158,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     if book and timing.platform() != "cpu":
         rows.append(whole_run(book))
     timing.write(rows)
-    print(timing.table(rows))
+    print(table.text(rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every benchmark shares: timing in turn, rows of results, and their table."""
+"""What every benchmark shares: timing in turn, and rows of results with their files."""
 
 import dataclasses
 import functools
@@ -222,7 +222,7 @@ def row(
       ValueError: a target that is not of that form.
     """
     if target is not None:
-        _comparisons(target)
+        comparisons(target)
     ratio = None
     if ours and peer:
         ratio = ours / peer if higher_is_better else peer / ours
@@ -271,7 +271,7 @@ def read(path: Path) -> list[Row]:
     return [Row.from_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def _comparisons(target: str) -> list[tuple[str, str, float]]:
+def comparisons(target: str) -> list[tuple[str, str, float]]:
     """The parts of a target: "ratio >= 1.5" is ("ratio", ">=", 1.5)."""
     found = []
     for part in target.split(","):
@@ -280,60 +280,3 @@ def _comparisons(target: str) -> list[tuple[str, str, float]]:
             raise ValueError(f"target {part.strip()!r} is no comparison of a row's field, such as 'ratio >= 1.5'")
         found.append((match[1], match[2], float(match[3])))
     return found
-
-
-def verdict(row: Row) -> str:
-    """Whether the row reaches its target: "met", "short by 12 %", "not measured"; "" without a target."""
-    if row.target is None:
-        return ""
-    said = []
-    for field, sign, wanted in _comparisons(row.target):
-        value = getattr(row, field)
-        if value is None:
-            said.append("not measured")
-        elif value >= wanted if sign == ">=" else value <= wanted:
-            said.append("met")
-        else:
-            share = 1 - value / wanted if sign == ">=" else value / wanted - 1
-            said.append(f"short by {max(1, round(100 * share))} %")
-    return said[0] if len(set(said)) == 1 else ", ".join(said)
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return ""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def table(rows: Iterable[Row]) -> str:
-    """The rows as one aligned text table, targets beside the figures; devices and commit above it."""
-    rows = list(rows)
-    heads = ("bench", "case", "ours", "least to most", "unit", "peer", "", "times", "of limit", "target", "")
-    lines: list[tuple[str, ...]] = [heads]
-    for r in rows:
-        peer = "not installed" if r.peer_name == "PyTorch" and r.peer is None else _figure(r.peer)
-        lines.append(
-            (
-                r.bench,
-                r.case,
-                _figure(r.ours) or "-",
-                f"{_figure(r.spread[0])} to {_figure(r.spread[1])}" if r.spread else "",
-                r.unit,
-                r.peer_name or "",
-                peer if r.peer_name else "",
-                f"{r.ratio:.2f}" if r.ratio is not None else "",
-                f"{100 * r.limit_fraction:.0f} %" if r.limit_fraction is not None else "",
-                r.target or "",
-                verdict(r),
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    right = {2, 6, 7, 8}
-    text = [
-        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    ]
-    above = [f"{name}, commit {commit}" for name, commit in dict.fromkeys((r.device, r.git) for r in rows)]
-    return "\n".join([*above, *(line.rstrip() for line in text)])

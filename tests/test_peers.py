@@ -71,6 +71,19 @@ def test_pytorch_answers_every_round(task, more, capfd):
     assert "PyTorch runs as eager, channels_last" in capfd.readouterr().out
 
 
+@with_torch
+def test_pytorch_learns_between_the_stops_of_a_curve():
+    cfg = SMALL.replace(learning_rate=0.01, dropout=0.0)
+    with child.pytorch(
+        "curve", cfg, "float32", IMAGES // 8, quick=True, test=IMAGES[:3] // 8, steps=1, stops=[1, 3, 60]
+    ) as peer:
+        assert peer is not None
+        points = [peer.answer() for _ in range(3)]
+    assert all(seconds > 0 for seconds, _, _ in points)
+    (_, first, _), _, (_, last, kl) = points
+    assert last < 0.5 * first and kl > 0
+
+
 def test_a_missing_pytorch_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with child.pytorch("train", SMALL, "float32", IMAGES, quick=True, steps=1) as peer:
@@ -80,7 +93,7 @@ def test_a_missing_pytorch_is_one_line(monkeypatch, capsys):
 
 def test_a_peer_that_ends_is_one_line():
     with pytest.raises(InputError, match="the peer's process ended with status 1"):
-        with child.start("benchmarks.no_such_peer", {}, {}, IMAGES):
+        with child.start("benchmarks.no_such_peer", {}, {}, {"images": IMAGES}):
             pass
 
 

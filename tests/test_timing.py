@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import limits, timing
+from benchmarks import limits, table, timing
 from benchmarks.limits import Limits
 from benchmarks.timing import Row
 from jvae.errors import InputError
@@ -87,7 +87,7 @@ def test_ratio_is_how_many_times_better():
     ],
 )
 def test_verdict(target, said):
-    assert timing.verdict(a_row(peer_name="PyTorch", peer=60.0, target=target)) == said
+    assert table.verdict(a_row(peer_name="PyTorch", peer=60.0, target=target)) == said
 
 
 @pytest.mark.parametrize("target", ["fast", "ratio > 1", "speed >= 2", ">= 2"])
@@ -102,7 +102,7 @@ def test_table():
         a_row("no peer", peer_name="PyTorch", target="ratio >= 1.0"),
         a_row("short", ours=88.0, peer_name="PyTorch", peer=100.0, target="ratio >= 1.0", limit_fraction=0.417),
     ]
-    device, head, met, missing, short = timing.table(rows).splitlines()
+    device, head, met, missing, short = table.text(rows).splitlines()
     assert device.startswith(timing.device())
     assert head.split()[:3] == ["bench", "case", "ours"]
     assert met.endswith("met") and "110 to 125" in met and "1.20" in met

@@ -43,29 +43,36 @@ class Child:
             raise InputError(f"the peer's process ended with status {self._process.wait()}: its message is above")
         return line.strip()
 
-    def __call__(self) -> float:
-        """One round; returns the seconds it took by the child's clock."""
+    def answer(self) -> Any:
+        """One round; returns what the child's work returned."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its end is told by `_line`
             print("round", file=self._process.stdin, flush=True)
-        return float(self._line())
+        return json.loads(self._line())
+
+    def __call__(self) -> float:
+        """One round; returns the seconds it took by the child's clock."""
+        return float(self.answer())
 
 
 @contextlib.contextmanager
-def start(module: str, spec: dict[str, Any], environment: Mapping[str, str], images: np.ndarray) -> Iterator[Child]:
+def start(
+    module: str, spec: dict[str, Any], environment: Mapping[str, str], arrays: Mapping[str, np.ndarray]
+) -> Iterator[Child]:
     """Runs `python -m <module>` for as long as the block lasts.
 
     Args:
       module: calls `serve`.
       spec: what it needs to know, as JSON.
       environment: variables beside ours.
-      images: uint8 [n,h,w,3] that it is to read from the file `spec["images"]`, so that both see the same pixels.
+      arrays: that it is to read from the files `spec[name]`, so that both see the same pixels.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "images.npy"
-        np.save(path, images)
+        files = {name: str(Path(folder) / f"{name}.npy") for name in arrays}
+        for name, array in arrays.items():
+            np.save(files[name], array)
         process = subprocess.Popen(
-            [sys.executable, "-m", module, json.dumps(spec | {"images": str(path)})],
+            [sys.executable, "-m", module, json.dumps(spec | files)],
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.PIPE,
@@ -81,36 +88,45 @@ def start(module: str, spec: dict[str, Any], environment: Mapping[str, str], ima
 
 @contextlib.contextmanager
 def pytorch(
-    task: str, cfg: Config, dtype: str, images: np.ndarray, *, quick: bool, **more: int
+    task: str,
+    cfg: Config,
+    dtype: str,
+    images: np.ndarray,
+    *,
+    quick: bool,
+    test: np.ndarray | None = None,
+    **more: int | list[int],
 ) -> Iterator[Child | None]:
     """PyTorch at a task of pytorch.py, in its best configuration; None, and a line printed, where it is not installed.
 
     Args:
-      task: "train", "encode" or "decode".
+      task: "train", "curve", "encode" or "decode".
       cfg: of the model.
       dtype: of the matrix work.
       images: uint8 [n,h,w,3].
       quick: try only the likeliest configuration.
+      test: uint8 [m,h,w,3], other images, for the task "curve".
       more: what the task needs besides.
     """
     if not timing.installed("torch"):
         yield None
         return
     spec = {"task": task, "config": cfg.to_json(), "dtype": dtype, "quick": quick, **more}
-    with start("benchmarks.peers.pytorch", spec, KEEP_MEMORY, images) as child:
+    arrays = {"images": images} if test is None else {"images": images, "test": test}
+    with start("benchmarks.peers.pytorch", spec, KEEP_MEMORY, arrays) as child:
         print(f"PyTorch runs as {child.note}", flush=True)
         yield child
 
 
-def serve(prepare: Callable[[dict[str, Any]], tuple[str, Callable[[], float]]]) -> None:
+def serve(prepare: Callable[[dict[str, Any]], tuple[str, Callable[[], Any]]]) -> None:
     """The child's side: prepares by the spec on the command line, then does a round for every line on stdin.
 
     Args:
-      prepare: spec to a note of one line and the function that does a round and returns its seconds.
+      prepare: spec to a note of one line and the function that does a round and returns its seconds, or other numbers.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     note, work = prepare(json.loads(sys.argv[1]))
     print(note, file=answers, flush=True)
     for _ in sys.stdin:
-        print(work(), file=answers, flush=True)
+        print(json.dumps(work()), file=answers, flush=True)

@@ -12,7 +12,7 @@ import functools
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,12 +102,18 @@ def autocast(dtype: str) -> torch.autocast:
 
 
 def build(cfg: Config, settings: Settings) -> VAE:
-    """A fresh model on the device."""
+    """A fresh model on the device, initialised as Keras does."""
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 where there is some, as in JAX by default
     torch.backends.cudnn.allow_tf32 = True
-    return VAE(cfg).to(device=DEVICE, memory_format=settings.layout)  # pyright: ignore[reportCallIssue]
+    net = VAE(cfg)
+    for name, parameter in net.named_parameters():
+        if parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+    return net.to(device=DEVICE, memory_format=settings.layout)  # pyright: ignore[reportCallIssue]
 
 
 def upload(images: np.ndarray, settings: Settings) -> Tensor:
@@ -129,38 +135,97 @@ def captured(step: Callable[[], Any]) -> Callable[[], Any]:
     return graph.replay
 
 
-def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
-    """`steps` train steps on random batches of images that are on the device."""
-    assert cfg.r_loss_factor is not None
-    weight, net, data = cfg.r_loss_factor, build(cfg, settings), upload(images, settings)
-    cuda = DEVICE.type == "cuda"
-    adam = torch.optim.Adam(net.parameters(), cfg.learning_rate, eps=cfg.adam_epsilon, fused=True, capturable=cuda)
+class Trainer:
+    """Trains on images that are on the device.
 
-    def objective(x: Tensor) -> Tensor:
+    Attributes:
+      net: the model.
+      count: of the images.
+    """
+
+    def __init__(self, cfg: Config, dtype: str, images: np.ndarray, settings: Settings) -> None:
+        assert cfg.r_loss_factor is not None
+        self.net, self.count, self._settings, self._dtype = build(cfg, settings), len(images), settings, dtype
+        self._images, self._weight = upload(images, settings), cfg.r_loss_factor
+        self._rows = torch.arange(cfg.batch_size, device=DEVICE) % len(images)
+        cuda = DEVICE.type == "cuda"
+        self._adam = torch.optim.Adam(
+            self.net.parameters(), cfg.learning_rate, eps=cfg.adam_epsilon, fused=True, capturable=cuda
+        )
+        self._objective = torch.compile(self._loss) if settings.compiled else self._loss
+        self._run = captured(self._step) if settings.graph else self._step
+
+    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error of a sampled reconstruction, mean over pixels, and KL in nats, of uint8 images [b,3,h,w]."""
         x = x.float() / 255
-        with autocast(spec["dtype"]):
-            mean, logvar = net.encode(x)
+        with autocast(self._dtype):
+            mean, logvar = self.net.encode(x)
             z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
-            recon = net.decode(z, settings.layout)
+            recon = self.net.decode(z, self._settings.layout)
         kl = 0.5 * (logvar.exp() + mean.square() - 1 - logvar).sum(1).mean()
-        return weight * (recon - x).square().mean() + kl
+        return (recon - x).square().mean(), kl
 
-    if settings.compiled:
-        objective = torch.compile(objective)
+    def _loss(self, x: Tensor) -> Tensor:
+        error, kl = self.terms(x)
+        return self._weight * error + kl
 
-    def step() -> None:
-        batch = data[torch.randint(len(data), (cfg.batch_size,), device=DEVICE)]
-        adam.zero_grad(set_to_none=True)
-        objective(batch).backward()
-        adam.step()
+    def _step(self) -> None:
+        batch = self._images[self._rows]
+        self._adam.zero_grad(set_to_none=True)
+        self._objective(batch).backward()
+        self._adam.step()
 
-    run = captured(step) if settings.graph else step
+    def __call__(self, rows: Tensor) -> None:
+        """One step on the images `rows`, int64 [b]."""
+        self._rows.copy_(rows)
+        self._run()
+
+
+def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
+    """`steps` train steps on random batches."""
+    trainer = Trainer(cfg, spec["dtype"], images, settings)
 
     def steps() -> None:
         for _ in range(spec["steps"]):
-            run()
+            trainer(torch.randint(trainer.count, (cfg.batch_size,), device=DEVICE))
 
     return steps
+
+
+def curve(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], list[float]]:
+    """Trains epoch by epoch and stops at each of the steps `stops`, one a call.
+
+    Each call returns the seconds of training since the last, and error and KL of the images `test`.
+    """
+    trainer, test = Trainer(cfg, spec["dtype"], images, settings), upload(np.load(spec["test"]), settings)
+    stops = iter(spec["stops"])
+
+    def batches() -> Iterator[Tensor]:
+        while True:
+            order = torch.randperm(trainer.count, device=DEVICE)
+            yield from order[: trainer.count // cfg.batch_size * cfg.batch_size].view(-1, cfg.batch_size)
+
+    def score() -> list[float]:
+        trainer.net.eval()
+        with torch.inference_mode():
+            parts = [(len(x), *trainer.terms(x)) for x in test.split(256)]
+        trainer.net.train()
+        return [float(sum(n * part[i] for n, *part in parts) / len(test)) for i in (0, 1)]
+
+    step, source = 0, batches()
+
+    def to_next_stop() -> list[float]:
+        nonlocal step
+        stop = next(stops)
+        synchronize()
+        start = time.perf_counter()
+        while step < stop:
+            trainer(next(source))
+            step += 1
+        synchronize()
+        return [time.perf_counter() - start, *score()]
+
+    return to_next_stop
 
 
 def inference(function: Callable, settings: Settings, dtype: str) -> Callable:
@@ -223,18 +288,20 @@ def seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], float]]:
+def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], Any]]:
     """The fastest of the candidates for a spec, by the median of three rounds after one; see child.py.
 
     Args:
-      spec: "task" (a key of TASKS), "config" (of jvae, as JSON), "dtype", "images" (a file), "quick" (only the
-        likeliest candidate), and what the task needs besides: "steps", or "rows", "columns" and "repeats".
+      spec: "task" (a key of TASKS, or "curve"), "config" (of jvae, as JSON), "dtype", "images" (a file), "quick" (only
+        the likeliest candidate), and what the task needs besides: "steps", or "rows", "columns" and "repeats", or
+        "steps" (to choose a candidate by), "stops" and "test" (a file).
     """
     cfg, images = Config.from_json(spec["config"]), np.load(spec["images"])
+    task = TASKS["train" if spec["task"] == "curve" else spec["task"]]
     tried: list[tuple[float, Settings, Callable[[], None]]] = []
     for settings in candidates(spec["dtype"]):
         try:
-            run = TASKS[spec["task"]](cfg, spec, images, settings)
+            run = task(cfg, spec, images, settings)
             seconds(run)
             tried.append((statistics.median(seconds(run) for _ in range(3)), settings, run))
         except Exception as error:  # no C++ compiler, say, or what a CUDA graph cannot hold: another will do
@@ -244,6 +311,8 @@ def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], float]]:
     if not tried:
         sys.exit("PyTorch ran in none of its configurations")
     _, settings, run = min(tried, key=lambda each: each[0])
+    if spec["task"] == "curve":
+        return str(settings), curve(cfg, spec, images, settings)
     return str(settings), functools.partial(seconds, run)
 
 

@@ -1,0 +1,68 @@
+"""Training as `jvae.train` does it, without its checks, logs and checkpoints: what the benchmarks time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jvae.config import Config
+from jvae.data.feed import Chunk, Feed
+from jvae.mesh import make_mesh, replicated
+from jvae.training.loop import run_keys
+from jvae.training.state import State, init_state
+from jvae.training.step import Metrics, compile_chunk
+
+
+class Trainer:
+    """The train loop's own program over the images of a feed; a call does a chunk, to its end.
+
+    Args:
+      cfg: of the run.
+      images: uint8 [n,h,w,3], or what reads as such an array.
+      rows: the training split; all rows when it is None.
+      total_steps: of the whole run, for the learning rate.
+
+    Attributes:
+      state: after the last step.
+      compile_s: seconds.
+      compiled: the chunk's program.
+    """
+
+    def __init__(
+        self, cfg: Config, images: Any, rows: np.ndarray | None = None, *, total_steps: int = 1_000_000
+    ) -> None:
+        mesh = make_mesh()
+        init_key, order_key, self._key = run_keys(cfg.seed, mesh)
+        rows = np.arange(len(images)) if rows is None else rows
+        self.feed = Feed(
+            images,
+            rows,
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=order_key,
+            mesh=mesh,
+            residency=cfg.residency,
+        )
+        self.state: State = init_state(init_key, cfg=cfg, total_steps=total_steps, mesh=mesh)
+        self.compiled, self.compile_s = compile_chunk(cfg, total_steps, mesh, self.feed.shapes)
+        self._counts = [jax.device_put(np.int32(i), replicated(mesh)) for i in range(cfg.chunk_steps + 1)]
+        self._chunks: Iterator[Chunk] = self.feed.chunks(0)
+
+    def next_chunk(self) -> Chunk:
+        """The feed's next."""
+        return next(self._chunks)
+
+    def dispatch(self, chunk: Chunk, steps: int | None = None) -> Metrics:
+        """Starts the first `steps` steps of a chunk, or all, and does not wait for their end."""
+        self.state, metrics = self.compiled(self.state, chunk, self._counts[-1 if steps is None else steps], self._key)
+        return metrics
+
+    def __call__(self) -> None:
+        """One chunk of steps, to its end."""
+        metrics = self.dispatch(self.next_chunk())
+        jax.block_until_ready((self.state, metrics))
+
+    def close(self) -> None:
+        """Ends the feed's thread."""
+        self._chunks.close()  # pyright: ignore[reportAttributeAccessIssue]
