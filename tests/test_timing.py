@@ -1,4 +1,4 @@
-"""Benchmarks' bookkeeping: rows, their files and their table. No speed is asserted."""
+"""Benchmarks' bookkeeping: rows, and their files. No speed is asserted."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import limits, table, timing
+from benchmarks import limits, timing
 from benchmarks.limits import Limits
 from benchmarks.timing import Row
 from jvae.errors import InputError
@@ -73,42 +73,10 @@ def test_ratio_is_how_many_times_better():
     assert a_row(ours=10.0, peer_name="PyTorch").ratio is None
 
 
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        ("ratio >= 1.0", "met"),
-        ("ratio >= 2.5", "short by 20 %"),
-        ("ours <= 100", "short by 20 %"),
-        ("ours <= 120", "met"),
-        ("limit_fraction >= 0.4", "not measured"),
-        ("ratio >= 1.5, limit_fraction >= 0.4", "met, not measured"),
-        ("ratio >= 2.001", "short by 1 %"),
-        (None, ""),
-    ],
-)
-def test_verdict(target, said):
-    assert table.verdict(a_row(peer_name="PyTorch", peer=60.0, target=target)) == said
-
-
 @pytest.mark.parametrize("target", ["fast", "ratio > 1", "speed >= 2", ">= 2"])
 def test_a_target_must_be_a_comparison(target):
     with pytest.raises(ValueError, match="is no comparison"):
         a_row(target=target)
-
-
-def test_table():
-    rows = [
-        a_row("book float32", peer_name="PyTorch", peer=100.0, spread=(110.0, 125.0), target="ratio >= 1.0"),
-        a_row("no peer", peer_name="PyTorch", target="ratio >= 1.0"),
-        a_row("short", ours=88.0, peer_name="PyTorch", peer=100.0, target="ratio >= 1.0", limit_fraction=0.417),
-    ]
-    device, head, met, missing, short = table.text(rows).splitlines()
-    assert device.startswith(timing.device())
-    assert head.split()[:3] == ["bench", "case", "ours"]
-    assert met.endswith("met") and "110 to 125" in met and "1.20" in met
-    assert "not installed" in missing and missing.endswith("not measured")
-    assert short.endswith("short by 12 %") and "42 %" in short
-    assert len({line.index(">=") for line in (met, missing, short)}) == 1
 
 
 def test_a_missing_peer_is_one_line(capsys):

@@ -23,7 +23,7 @@ from tests.faces import small_store
 
 TINY = BOOK.replace(
     preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
-    learning_rate=5e-3,
+    learning_rate=5e-3, ema_decay=0.9,
 )  # fmt: skip
 ONE = make_mesh(jax.devices()[:1])
 KEYS = loop.run_keys(0, ONE)
@@ -263,6 +263,20 @@ def test_the_state_is_donated(store):
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
     assert int(new.step) == 2
     assert np.isfinite(metrics.loss[:2]).all() and np.isnan(metrics.loss[2])
+
+
+def test_inference_takes_the_moving_average(store):
+    state = loop.init_state(KEYS[0], cfg=TINY, total_steps=17, mesh=ONE)
+    feed = loop.Feed(store.images, store.indices("train"), batch_size=8, chunk_steps=3, key=KEYS[1], mesh=ONE)
+    chunks, one = feed.chunks(0), jax.device_put(np.int32(1), loop.replicated(ONE))
+    expected = jax.device_get(state.trained)
+    for step in range(30):
+        state, _ = step_module.train_chunk(state, next(chunks), one, KEYS[2], cfg=TINY, total_steps=17, mesh=ONE)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = jax.tree.map(lambda a, x, d=decay: d * a + (1 - d) * x, expected, jax.device_get(state.trained))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state.variables, expected)
+    without = loop.init_state(KEYS[0], cfg=TINY.replace(ema_decay=0.0), total_steps=17, mesh=ONE)
+    assert without.average is None and without.variables["params"] is without.params
 
 
 def test_the_first_signal_is_a_request_the_second_is_obeyed():

@@ -116,7 +116,7 @@ class Checkpoints:
             raise self._disk_full(
                 f"{needed / 2**20:.0f} MiB are needed for step {step}, {free / 2**20:.0f} MiB are free"
             )
-        training = {"step": state.step, "opt_state": state.opt_state}
+        training = _besides_variables(state)
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(state.variables), training=ocp.args.StandardSave(training)
         )
@@ -126,13 +126,14 @@ class Checkpoints:
     def restore(self, state: State) -> State:
         """The newest checkpoint, with the shapes and shardings of `state`."""
         like = jax.tree.map(_abstract, state)
-        training = {"step": like.step, "opt_state": like.opt_state}
         args = ocp.args.Composite(
-            variables=ocp.args.StandardRestore(like.variables), training=ocp.args.StandardRestore(training)
+            variables=ocp.args.StandardRestore(like.variables),
+            training=ocp.args.StandardRestore(_besides_variables(like)),
         )
         items = self._manager.restore(self.last_step, args=args)
-        training = items["training"]
-        return State(training["step"], **items["variables"], opt_state=training["opt_state"])
+        training, variables = items["training"], items["variables"]
+        trained, average = (variables, None) if like.average is None else (training["trained"], variables)
+        return State(training["step"], **trained, opt_state=training["opt_state"], average=average)
 
     def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
         """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
@@ -183,6 +184,12 @@ class Checkpoints:
 
 def _objective(metrics: Any) -> float:
     return metrics["objective"]
+
+
+def _besides_variables(state: State) -> dict[str, Any]:
+    """What a resumed run needs besides `state.variables`."""
+    trained = {} if state.average is None else {"trained": state.trained}
+    return {"step": state.step, "opt_state": state.opt_state} | trained
 
 
 def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:

@@ -14,17 +14,31 @@ from jvae.models.vae import VAE, Variables, compute_dtype, init_variables
 
 
 class State(NamedTuple):
-    """Everything a resumed run needs besides its config: step (int32 scalar), params, batch_stats, opt_state."""
+    """Everything a resumed run needs besides its config.
+
+    Attributes:
+      step: int32 scalar.
+      params: that are trained.
+      batch_stats: running statistics.
+      opt_state: the optimiser's.
+      average: exponential moving average of the trained variables, where cfg.ema_decay asks for one; else None.
+    """
 
     step: jax.Array
     params: Any
     batch_stats: Any
     opt_state: Any
+    average: Variables | None
+
+    @property
+    def trained(self) -> Variables:
+        """The variables of the last step."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
     def variables(self) -> Variables:
-        """The part that inference needs."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What inference takes: the average, or the variables of the last step."""
+        return self.trained if self.average is None else self.average
 
 
 def learning_rate(cfg: Config, total_steps: int, peak: Any = None) -> optax.Schedule:
@@ -52,10 +66,26 @@ def make_model(cfg: Config, mesh: Mesh) -> VAE:
     return VAE(cfg, compute_dtype(cfg, on_accelerator(mesh)))
 
 
+def averaged(average: Variables | None, trained: Variables, decay: float, step: jax.Array) -> Variables | None:
+    """The moving average one step on; young averages forget faster, so that the first variables do not linger.
+
+    Args:
+      average: before the step, or None: there is none.
+      trained: after it.
+      decay: in [0, 1).
+      step: steps before it.
+    """
+    if average is None:
+        return None
+    new: Any = optax.incremental_update(trained, average, 1 - jnp.minimum(decay, (1 + step) / (10 + step)))
+    return new
+
+
 @functools.partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"))
 def init_state(key: jax.Array, *, cfg: Config, total_steps: int, mesh: Mesh) -> State:
     """A state at step 0, float32, whole on every device, from `key`."""
     variables = init_variables(make_model(cfg, mesh), key)
     opt_state = make_optimizer(cfg, total_steps).init(variables["params"])
-    state = State(jnp.zeros((), jnp.int32), **variables, opt_state=opt_state)
+    average = variables if cfg.ema_decay else None
+    state = State(jnp.zeros((), jnp.int32), **variables, opt_state=opt_state, average=average)
     return jax.lax.with_sharding_constraint(state, replicated(mesh))

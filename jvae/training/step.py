@@ -16,7 +16,7 @@ from jvae.data.feed import Chunk, select
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
-from jvae.training.state import State, init_state, make_model, make_optimizer
+from jvae.training.state import State, averaged, init_state, make_model, make_optimizer
 
 
 class Metrics(NamedTuple):
@@ -70,7 +70,9 @@ def train_step(
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = Metrics(value, error, kl, optax.tree.norm(grads))
-    return State(state.step + 1, params, batch_stats, opt_state), metrics
+    trained = {"params": params, "batch_stats": batch_stats}
+    average = averaged(state.average, trained, model.cfg.ema_decay, state.step)
+    return State(state.step + 1, **trained, opt_state=opt_state, average=average), metrics
 
 
 def train_steps(

@@ -1,0 +1,63 @@
+"""Tables of results: what a row says, and that the README says what benchmarks/results/ holds."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks import table, timing
+from benchmarks.timing import Row
+
+
+def a_row(case: str = "book float32", ours: float | None = 120.0, **fields) -> Row:
+    return timing.row("train", case, "images/s", ours, command="python -m benchmarks.bench_train", **fields)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("ratio >= 1.0", "met"),
+        ("ratio >= 2.5", "short by 20 %"),
+        ("ours <= 100", "short by 20 %"),
+        ("ours <= 120", "met"),
+        ("limit_fraction >= 0.4", "not measured"),
+        ("ratio >= 1.5, limit_fraction >= 0.4", "met, not measured"),
+        ("ratio >= 2.001", "short by 1 %"),
+        (None, ""),
+    ],
+)
+def test_verdict(target, said):
+    assert table.verdict(a_row(peer_name="PyTorch", peer=60.0, target=target)) == said
+
+
+def test_table():
+    rows = [
+        a_row("book float32", peer_name="PyTorch", peer=100.0, spread=(110.0, 125.0), target="ratio >= 1.0"),
+        a_row("no peer", peer_name="PyTorch", target="ratio >= 1.0"),
+        a_row("short", ours=88.0, peer_name="PyTorch", peer=100.0, target="ratio >= 1.0", limit_fraction=0.417),
+    ]
+    device, head, met, missing, short = table.text(rows).splitlines()
+    assert device.startswith(timing.device())
+    assert head.split()[:3] == ["bench", "case", "ours"]
+    assert met.endswith("met") and "110 to 125" in met and "1.20" in met
+    assert "not installed" in missing and missing.endswith("not measured")
+    assert short.endswith("short by 12 %") and "42 %" in short
+    assert len({line.index(">=") for line in (met, missing, short)}) == 1
+
+
+def test_markdown_puts_both_devices_of_a_case_side_by_side():
+    target = "ratio >= 1.5"
+    cpu = dataclasses.replace(a_row(peer_name="PyTorch", peer=100.0, target=target), device="2 cores of X")
+    gpu = dataclasses.replace(a_row(ours=9000.0, peer_name="PyTorch", peer=3000.0, target=target), device="Y")
+    other = dataclasses.replace(a_row("alone", 0.25, limit_fraction=0.417), device="2 cores of X")
+    lines = table.markdown([cpu, other, gpu]).splitlines()
+    assert lines[0] == "**train**: `python -m benchmarks.bench_train`"
+    assert lines[4] == (
+        "| book float32 | 120 images/s | **1.2 ×** PyTorch (100); × ≥ 1.5: short by 20 % "
+        "| 9,000 images/s | **3 ×** PyTorch (3,000); × ≥ 1.5: met |"
+    )
+    assert lines[5] == "| alone | 0.25 images/s | 42 % of the limit | not measured yet |  |"
+
+
+def test_the_readme_says_what_the_results_hold():
+    readme = table.README.read_text(encoding="utf-8")
+    assert table.in_readme(readme) == readme  # else: python -m benchmarks.table
