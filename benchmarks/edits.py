@@ -67,8 +67,9 @@ def fit_judge(images: np.ndarray, attrs: np.ndarray) -> Judge:
     x = np.append(x, np.ones((len(x), 1)), axis=1)
     weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ attrs)
     scores = x @ weights
-    thresholds = [(scores[has, i].mean() + scores[~has, i].mean()) / 2 for i, has in enumerate(attrs.T)]
-    return Judge(weights.astype(np.float32), np.array(thresholds, np.float32))
+    means = [[scores[side, i].mean() if side.any() else 0.0 for side in (has, ~has)] for i, has in enumerate(attrs.T)]
+    thresholds = np.mean(means, axis=1)
+    return Judge(weights.astype(np.float32), thresholds.astype(np.float32))
 
 
 def judged(judge: Judge, images: np.ndarray, attrs: np.ndarray) -> list[int]:
@@ -106,6 +107,7 @@ def edit(model: Model, vectors: AttributeVectors, store: PackedStore, judge: Jud
         said = np.asarray(yes(model.variables, z, vectors[store.attribute_names[i]].vector.astype(np.float32)))
         without = said[~said[:, 0, i]]
         turned = np.delete(without != without[:, :1], i, axis=2)
-        hits.append(without[:, :, i].mean(0))
-        leaks.append(turned.mean((0, 2)))
+        none = np.zeros(len(FACTORS))  # where the judge sees the attribute on every face from the start
+        hits.append(without[:, :, i].mean(0) if len(without) else none)
+        leaks.append(turned.mean((0, 2)) if len(without) else none)
     return Edits(np.array(hits), np.array(leaks))
