@@ -29,6 +29,7 @@ def main(
     learning_rate: float | None = None,
     schedule: Literal["constant", "cosine"] | None = None,
     warmup_steps: int | None = None,
+    ema_decay: float | None = None,
     eval_every: int | None = None,
     chunk_steps: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] | None = None,
@@ -53,6 +54,7 @@ def main(
       learning_rate: of Adam, at its peak.
       schedule: constant, or cosine to 0.
       warmup_steps: of the learning rate.
+      ema_decay: of the moving average of the variables that inference takes; 0 takes the last step's.
       eval_every: steps between validations, each with a checkpoint and a picture.
       chunk_steps: steps a call of the compiled loop.
       dtype: of the matrix work.
