@@ -62,7 +62,7 @@ class Training:
     """Trains on the chunks of one feed; `waited` has the seconds that each call's device waited."""
 
     def __init__(self, cfg: Config, images: Any, residency: Literal["resident", "streamed"], chunks: int) -> None:
-        self._trainer, self._chunks = Trainer(cfg.replace(residency=residency), images), chunks
+        self.trainer, self._chunks = Trainer(cfg.replace(residency=residency), images), chunks
         self.waited: list[float] = []
 
     def __call__(self) -> None:
@@ -76,15 +76,15 @@ class Training:
 
         with ThreadPoolExecutor(1) as watcher:
             for _ in range(self._chunks):
-                chunk = self._trainer.next_chunk()
+                chunk = self.trainer.next_chunk()
                 chunk.images.block_until_ready()
                 ready.append(time.perf_counter())
-                watcher.submit(watch, self._trainer.dispatch(chunk).loss)
+                watcher.submit(watch, self.trainer.dispatch(chunk).loss)
         self.waited.append(waited(ready, done))
 
     def close(self) -> None:
         """Ends the feed's thread."""
-        self._trainer.close()
+        self.trainer.close()
 
 
 def main(quick: bool = False, path: Path | None = None, rounds: int | None = None, chunks: int | None = None) -> None:
@@ -134,7 +134,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
                 peer_name="resident",
                 peer=times["resident"].rates(done)[0],
                 spread=rates[1:] if rates else None,
-                compile_s=times[name].compile_s if rates else None,
+                compile_s=trainings[name].trainer.compile_s if rates else None,
                 target="ratio >= 0.95",
                 n=rounds,
             )

@@ -4,7 +4,8 @@
 
 Images a second of `train_chunk`, the loop that training runs, with the images on the device; PyTorch (peers/pytorch.py)
 has its data on the device, too, and runs in its own process with the allocator settings that suit it; plain Flax
-(peers/plain_flax.py) is float32. The same pixels, rounds in turn.
+(peers/plain_flax.py) is float32. The same pixels, rounds in turn. The step of `celeba64` includes its moving average,
+which no peer keeps.
 
 The limit is the least time that the device could take for a step (limits.py): operations and bytes of the compiled loop
 by `cost_analysis`, which counts the body of a loop once, over rates measured on the same device. By hand, a forward

@@ -12,7 +12,7 @@ from jvae.errors import InputError
 
 
 class Limits(NamedTuple):
-    """What this device was measured to do: operations a second by dtype, and bytes read or written a second."""
+    """What this device was measured to do: operations a second by dtype, and bytes a second, read or written."""
 
     matmul_float32: float
     matmul_bfloat16: float
@@ -25,7 +25,7 @@ class Limits(NamedTuple):
 
 @functools.cache
 def limits(quick: bool = False) -> Limits:
-    """Measures the limits of the device: the best of several products of large matrices, and of copies of an array.
+    """Measures the limits of the device: the best of several products of large matrices, and of changes of an array in place.
 
     float32 products are at JAX's default precision, as the model's are (TensorFloat-32 on a GPU that has it).
     """

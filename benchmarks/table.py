@@ -1,8 +1,8 @@
-"""Rows of results as tables: aligned text for the terminal, Markdown for the README.
+"""Rows of results as tables: aligned text for the terminal, Markdown for the documents.
 
     python -m benchmarks.table
 
-writes README.md's table anew from benchmarks/results/.
+writes the tables of README.md (what has a target) and docs/benchmarks.md (all) anew from benchmarks/results/.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.timing import RESULTS, Row, comparisons, read
 from jvae.files import replacing
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 BEGIN, END = "<!-- from benchmarks/results, by python -m benchmarks.table -->\n", "<!-- end -->\n"
 
 
@@ -73,7 +74,7 @@ def text(rows: Iterable[Row]) -> str:
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """The README's table: a line a case and peer, the figures of a CPU and of an accelerator side by side."""
+    """A line a case and peer, the figures of a CPU and of an accelerator side by side."""
     cases: dict[tuple[str, str, str | None], dict[bool, Row]] = {}
     for r in rows:
         cases.setdefault((r.bench, r.case, r.peer_name), {})[" cores of " not in r.device] = r
@@ -103,13 +104,17 @@ def _cells(r: Row | None) -> tuple[str, str]:
     return f"{_figure(r.ours)} {r.unit}".strip(), "; ".join(said)
 
 
-def in_readme(readme: str, results: Path = RESULTS) -> str:
-    """The text of the README with the table of what `results` holds."""
+def renewed(document: Path, results: Path = RESULTS) -> str:
+    """The text of a document with the table of what `results` holds between its two comments."""
     rows = [row for path in sorted(results.glob("*.jsonl")) for row in read(path)]
-    before, rest = readme.split(BEGIN)
+    if document.name == "README.md":
+        rows = [row for row in rows if row.target]
+    before, rest = document.read_text(encoding="utf-8").split(BEGIN)
     return before + BEGIN + markdown(rows) + END + rest.split(END, 1)[1]
 
 
 if __name__ == "__main__":
-    with replacing(README) as part:
-        part.write_text(in_readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in DOCUMENTS:
+        text_of = renewed(path)
+        with replacing(path) as part:
+            part.write_text(text_of, encoding="utf-8")

@@ -32,8 +32,8 @@ class Config:
       schedule: "constant", or "cosine" down to 0 at the last step.
       warmup_steps: steps of linear warm-up from 0.
       adam_epsilon: Adam's ε (Keras uses 1e-7).
-      ema_decay: share of the exponential moving average of the variables kept each step, in [0, 1); the average is
-        what a checkpoint gives to inference. 0 keeps none.
+      ema_decay: share of the exponential moving average of the variables kept each step, in [0, 1), at step t at most
+        (1 + t) / (10 + t); the average is what a checkpoint gives to inference. 0 keeps none.
       batch_size: b, images a step over all devices.
       epochs: passes over the training split; `steps` overrides it.
       steps: optimiser steps in all.
@@ -145,8 +145,7 @@ CELEBA64 = BOOK.replace(
     widths=(16, 32, 64, 128),
     latent_dim=128,
     dropout=0.0,
-    batch_size=64,
-    learning_rate=7e-3,
+    learning_rate=3e-3,
     schedule="cosine",
     warmup_steps=200,
     ema_decay=0.99,
@@ -159,7 +158,6 @@ DEMO = CELEBA64.replace(
     latent_dim=64,
     r_loss_factor=50_000.0,
     learning_rate=1.5e-3,
-    batch_size=32,
     warmup_steps=100,
     epochs=5.0,
 )

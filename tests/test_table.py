@@ -1,4 +1,4 @@
-"""Tables of results: what a row says, and that the README says what benchmarks/results/ holds."""
+"""Tables of results: what a row says, and that the documents say what benchmarks/results/ holds."""
 
 import dataclasses
 
@@ -58,6 +58,6 @@ def test_markdown_puts_both_devices_of_a_case_side_by_side():
     assert lines[5] == "| alone | 0.25 images/s | 42 % of the limit | not measured yet |  |"
 
 
-def test_the_readme_says_what_the_results_hold():
-    readme = table.README.read_text(encoding="utf-8")
-    assert table.in_readme(readme) == readme  # else: python -m benchmarks.table
+@pytest.mark.parametrize("document", table.DOCUMENTS, ids=lambda path: path.name)
+def test_documents_say_what_the_results_hold(document):
+    assert table.renewed(document) == document.read_text(encoding="utf-8")  # else: python -m benchmarks.table

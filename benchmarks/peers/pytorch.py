@@ -186,8 +186,8 @@ def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Se
     trainer = Trainer(cfg, spec["dtype"], images, settings)
 
     def steps() -> None:
-        for _ in range(spec["steps"]):
-            trainer(torch.randint(trainer.count, (cfg.batch_size,), device=DEVICE))
+        for rows in torch.randint(trainer.count, (spec["steps"], cfg.batch_size), device=DEVICE):
+            trainer(rows)
 
     return steps
 

@@ -115,9 +115,9 @@ def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
     b, c = x.shape[0], x.shape[3]
     groups = math.gcd(b, GROUPS) if jax.device_count() == 1 else 1
     outputs, neighbourhoods = (v.reshape(groups, -1, v.shape[-1]) for v in (y, _patches(x)))
-    products = jnp.einsum("gno,gnp->gop", outputs, neighbourhoods)
+    products = jnp.einsum("gno,gnp->gop", outputs, neighbourhoods, preferred_element_type=jnp.float32)
     total = functools.reduce(jnp.add, products)  # as a reduction it would take as long as a product
-    return total.T.reshape(3, 3, c, y.shape[3])
+    return total.T.reshape(3, 3, c, y.shape[3]).astype(x.dtype)
 
 
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:

@@ -72,7 +72,7 @@ def averaged(average: Variables | None, trained: Variables, decay: float, step: 
     Args:
       average: before the step, or None: there is none.
       trained: after it.
-      decay: in [0, 1).
+      decay: in [0, 1); the average keeps min(decay, (1 + step) / (10 + step)).
       step: steps before it.
     """
     if average is None:
