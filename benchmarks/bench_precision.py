@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_precision --path data/celeba64
 
-The same steps on the same images in the same order; the objective is that of bench_recipe.py, on the test split.
+The same steps on the same images in the same order, one seed; the objective is bench_recipe.py's, on the test split.
 """
 
 from pathlib import Path
@@ -26,11 +26,11 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> No
         print("precision: not measured: give --path, a packed store of 64x64 images")
         return
     store = PackedStore.open(path)
+    cfg = preset("celeba64").replace(epochs=epochs)
     ends = {}
     for dtype in ("float32", "bfloat16"):
-        cfg = preset("celeba64").replace(dtype=dtype, epochs=epochs)
-        ends[dtype] = [point for point, _ in our_curve(cfg, store, 1)][-1]
-    images = epochs * len(store.indices("train"))
+        ends[dtype] = [point for point, _ in our_curve(cfg.replace(dtype=dtype), store, 1)][-1]
+    images = cfg.total_steps(len(store.indices("train"))) * cfg.batch_size
     ours, peer = ends["bfloat16"], ends["float32"]
     rows = [
         timing.row(
@@ -41,6 +41,7 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> No
             peer_name="float32",
             peer=peer.objective,
             higher_is_better=False,
+            n=1,
         ),
         timing.row(
             "precision",
@@ -49,6 +50,7 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> No
             images / ours.seconds,
             peer_name="float32",
             peer=images / peer.seconds,
+            n=1,
         ),
     ]
     timing.write(rows)

@@ -14,7 +14,7 @@ from jvae.models.vae import to_float
 
 POOL = 4  # pixels a side of what the judge sees as one: a VAE's blur is finer
 FACTORS = np.arange(0, 8.5, 0.5)  # of raw vectors: 1 leads from the mean face without an attribute to the one with it
-RIDGE = 1e-3  # of an image's weight
+RIDGE = 1e-3  # times the number of images
 LEAST_AUC = 0.8  # of the judge on real images, for an attribute to be judged at all
 
 
@@ -46,11 +46,13 @@ class Edits(NamedTuple):
     leaks: np.ndarray
 
     def leak_at(self, hits: float) -> np.ndarray:
-        """[a'], the least leak with which each attribute reaches a share of hits; NaN where it never does."""
-        reached = self.hits >= hits
-        first = np.argmax(reached, axis=1)
-        leaks = np.take_along_axis(self.leaks, first[:, None], axis=1)[:, 0]
-        return np.where(reached.any(1), leaks, np.nan)
+        """[a'], the leak at the factor with which each attribute first reaches a share of hits; NaN where none does."""
+        found = []
+        for hit, leak in zip(self.hits, self.leaks, strict=True):
+            first = int(np.argmax(hit >= hits))
+            last = slice(max(first - 1, 0), first + 1)  # between the two factors around it by a line
+            found.append(np.interp(hits, hit[last], leak[last]) if hit[first] >= hits else np.nan)
+        return np.array(found)
 
 
 def thumbnails(images: Any) -> jax.Array:
@@ -72,7 +74,7 @@ def fit_judge(images: np.ndarray, attrs: np.ndarray) -> Judge:
     return Judge(weights.astype(np.float32), thresholds.astype(np.float32))
 
 
-def judged(judge: Judge, images: np.ndarray, attrs: np.ndarray) -> list[int]:
+def judged_attributes(judge: Judge, images: np.ndarray, attrs: np.ndarray) -> list[int]:
     """The attributes that a judge tells well on images [n,h,w,3] with labels [n,a]."""
     batches = (jnp.asarray(images[i : i + 500]) for i in range(0, len(images), 500))
     scores = np.concatenate([judge.scores(to_float(batch)) for batch in batches])
@@ -80,11 +82,14 @@ def judged(judge: Judge, images: np.ndarray, attrs: np.ndarray) -> list[int]:
     return [i for i in both_there if roc_auc(scores[:, i], attrs[:, i]) >= LEAST_AUC]
 
 
-def edit(model: Model, vectors: AttributeVectors, store: PackedStore, judge: Judge, faces: int = 100) -> Edits:
+def edit(
+    model: Model, z: np.ndarray, vectors: AttributeVectors, store: PackedStore, judge: Judge, faces: int = 100
+) -> Edits:
     """Applies each attribute's vector to test faces without it, in steps, and judges the decoded pictures.
 
     Args:
-      model: encodes and decodes.
+      model: decodes.
+      z: [n,d], its latents of the test split.
       vectors: its.
       store: with a test split.
       judge: of the store's attributes.
@@ -92,7 +97,6 @@ def edit(model: Model, vectors: AttributeVectors, store: PackedStore, judge: Jud
     """
     rows = store.indices("test")
     images, attrs = store.images[rows], np.asarray(store.attrs[rows])
-    latents = np.concatenate([model.encode(images[i : i + 500]) for i in range(0, len(images), 500)])
 
     @jax.jit
     def yes(variables: Any, z: jax.Array, step: jax.Array) -> jax.Array:
@@ -101,10 +105,10 @@ def edit(model: Model, vectors: AttributeVectors, store: PackedStore, judge: Jud
         return (judge.scores(flat) > judge.thresholds[None]).reshape(*points.shape[:2], -1)  # [n,f,a]
 
     hits, leaks = [], []
-    for i in judged(judge, images, attrs):
-        z = latents[~attrs[:, i]]
-        z = z[:: max(1, len(z) // faces)][:faces]
-        said = np.asarray(yes(model.variables, z, vectors[store.attribute_names[i]].vector.astype(np.float32)))
+    for i in judged_attributes(judge, images, attrs):
+        start = z[~attrs[:, i]]
+        start = start[:: max(1, len(start) // faces)][:faces]
+        said = np.asarray(yes(model.variables, start, vectors[store.attribute_names[i]].vector.astype(np.float32)))
         without = said[~said[:, 0, i]]
         turned = np.delete(without != without[:, :1], i, axis=2)
         none = np.zeros(len(FACTORS))  # where the judge sees the attribute on every face from the start

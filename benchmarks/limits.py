@@ -25,7 +25,7 @@ class Limits(NamedTuple):
 
 @functools.cache
 def limits(quick: bool = False) -> Limits:
-    """Measures the limits of the device: the best of several products of large matrices, and of changes of an array in place.
+    """Measures the limits of the device: products of large matrices, and an array changed in place.
 
     float32 products are at JAX's default precision, as the model's are (TensorFloat-32 on a GPU that has it).
     """

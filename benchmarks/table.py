@@ -47,7 +47,8 @@ def text(rows: Iterable[Row]) -> str:
     heads = ("bench", "case", "ours", "least to most", "unit", "peer", "", "times", "of limit", "target", "")
     lines: list[tuple[str, ...]] = [heads]
     for r in rows:
-        peer = "not installed" if r.peer_name == "PyTorch" and r.peer is None else _figure(r.peer)
+        absent = r.peer is None and (r.peer_name or "").startswith("PyTorch") and "(" not in (r.peer_name or "")
+        peer = "not installed" if absent else _figure(r.peer)
         lines.append(
             (
                 r.bench,
@@ -74,34 +75,59 @@ def text(rows: Iterable[Row]) -> str:
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """A line a case and peer, the figures of a CPU and of an accelerator side by side."""
-    cases: dict[tuple[str, str, str | None], dict[bool, Row]] = {}
+    """Tables for a document: of each subject, the figures of a CPU and of an accelerator side by side."""
+    by_bench: dict[str, list[Row]] = {}
     for r in rows:
-        cases.setdefault((r.bench, r.case, r.peer_name), {})[" cores of " not in r.device] = r
-    lines, last = [], ""
-    for (bench, case, _), by_device in cases.items():
-        if bench != last:
-            command = next(iter(by_device.values())).command
-            lines += ["", f"**{bench}**: `{command}`", "", "| case | CPU | | GPU | |", "|---|---|---|---|---|"]
-            last = bench
+        by_bench.setdefault(r.bench, []).append(r)
+    return "\n".join(_subject(bench, found) for bench, found in by_bench.items())
+
+
+def _subject(bench: str, rows: list[Row]) -> str:
+    sources = dict.fromkeys((r.device, r.versions.get("jax"), r.versions.get("torch"), r.git, r.command) for r in rows)
+    lines = [f"**{bench}**", ""]
+    for device, jax_version, torch_version, commit, command in sources:
+        packages = f"jax {jax_version}" + (f", torch {torch_version}" if torch_version else "")
+        lines.append(f"- {device}, {packages}, commit {commit}: `{command}`")
+    lines += ["", "| case | CPU | | GPU | |", "|---|---|---|---|---|"]
+    cases: dict[tuple[str, str | None], dict[bool, Row]] = {}
+    for r in rows:
+        peer = r.peer_name.split(" (")[0] if r.peer_name else None
+        cases.setdefault((r.case, peer), {})[" cores of " not in r.device] = r
+    for (case, _), by_device in cases.items():
         lines.append("| " + " | ".join([case, *_cells(by_device.get(False)), *_cells(by_device.get(True))]) + " |")
-    return "\n".join(lines[1:]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _cells(r: Row | None) -> tuple[str, str]:
-    """The figure, and what it is compared with."""
+    """The figure with its spread, and what it is compared with."""
     if r is None or r.ours is None:
-        return "not measured yet", ""
+        return ("not measured yet" if r is None or r.peer is None else "not reached"), ""
+    figure = f"{_figure(r.ours)} {r.unit}".strip()
+    if r.spread and r.n and r.n > 1:
+        figure += f" ({_figure(r.spread[0])} to {_figure(r.spread[1])})"
     said = []
     if r.ratio is not None:
-        said.append(f"**{_figure(r.ratio)} ×** {r.peer_name} ({_figure(r.peer)})")
+        said.append(f"**{_figure(r.ratio)} ×** as good as {r.peer_name}: {_figure(r.peer)}")
     elif r.peer_name:
-        said.append(f"{r.peer_name}: not measured")
+        said.append(r.peer_name if " (" in r.peer_name else f"{r.peer_name}: not measured")
     if r.limit_fraction is not None:
         said.append(f"{100 * r.limit_fraction:.0f} % of the limit")
     if r.target:
-        said.append(f"{r.target.replace('>=', '≥').replace('<=', '≤').replace('ratio', '×')}: {verdict(r)}")
-    return f"{_figure(r.ours)} {r.unit}".strip(), "; ".join(said)
+        said.append(f"target {_words(r.target, r.unit)}: {verdict(r)}")
+    return figure, "; ".join(said)
+
+
+def _words(target: str, unit: str) -> str:
+    """A target for people: "ratio >= 1.5, limit_fraction >= 0.4" is "1.5 ×, 40 % of the limit"."""
+    words = []
+    for field, sign, value in comparisons(target):
+        if field == "ratio":
+            words.append(f"{value:g} ×")
+        elif field == "limit_fraction":
+            words.append(f"{100 * value:g} % of the limit")
+        else:
+            words.append(f"{'at least' if sign == '>=' else 'at most'} {value:g} {unit}".strip())
+    return ", ".join(words)
 
 
 def renewed(document: Path, results: Path = RESULTS) -> str:
@@ -113,8 +139,13 @@ def renewed(document: Path, results: Path = RESULTS) -> str:
     return before + BEGIN + markdown(rows) + END + rest.split(END, 1)[1]
 
 
+def renew() -> None:
+    """Writes the tables of all documents."""
+    for document in DOCUMENTS:
+        new = renewed(document)
+        with replacing(document) as part:
+            part.write_text(new, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for path in DOCUMENTS:
-        text_of = renewed(path)
-        with replacing(path) as part:
-            part.write_text(text_of, encoding="utf-8")
+    renew()

@@ -15,7 +15,7 @@ def keep_compiled() -> None:
     What was compiled once is there at the next start.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
-    defaults = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": "0.3"}
+    defaults = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": "0"}
     for name, value in defaults.items():
         if name.upper() not in os.environ:
             os.environ[name.upper()] = value

@@ -14,7 +14,14 @@ from jvae.config import BOOK
 ROOT = Path(__file__).parent.parent
 DEVICES = 8
 CFG = BOOK.replace(
-    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=2 * DEVICES, chunk_steps=3, steps=17
+    preset="tiny",
+    image_size=16,
+    widths=(4, 8),
+    latent_dim=6,
+    batch_size=2 * DEVICES,
+    chunk_steps=3,
+    steps=17,
+    ema_decay=0.9,
 )
 NORMS = 2 * len(CFG.widths) - 1  # one behind every hidden convolution
 NORM_CHANNELS = sum(CFG.widths) + sum(CFG.widths[:-1])

@@ -45,17 +45,28 @@ def test_table():
 
 
 def test_markdown_puts_both_devices_of_a_case_side_by_side():
-    target = "ratio >= 1.5"
-    cpu = dataclasses.replace(a_row(peer_name="PyTorch", peer=100.0, target=target), device="2 cores of X")
+    target = "ratio >= 1.5, limit_fraction >= 0.4"
+    cpu = a_row(peer_name="PyTorch", peer=100.0, target=target, limit_fraction=0.417, spread=(110.0, 130.0), n=5)
     gpu = dataclasses.replace(a_row(ours=9000.0, peer_name="PyTorch", peer=3000.0, target=target), device="Y")
-    other = dataclasses.replace(a_row("alone", 0.25, limit_fraction=0.417), device="2 cores of X")
-    lines = table.markdown([cpu, other, gpu]).splitlines()
-    assert lines[0] == "**train**: `python -m benchmarks.bench_train`"
-    assert lines[4] == (
-        "| book float32 | 120 images/s | **1.2 ×** PyTorch (100); × ≥ 1.5: short by 20 % "
-        "| 9,000 images/s | **3 ×** PyTorch (3,000); × ≥ 1.5: met |"
+    alone = a_row("alone", 9.0, target="ours <= 8")
+    rows = [dataclasses.replace(r, device="2 cores of X", git="abc") for r in (cpu, alone)] + [gpu]
+    lines = table.markdown(rows).splitlines()
+    assert lines[0] == "**train**"
+    assert lines[2].startswith("- 2 cores of X, jax ")
+    assert lines[2].endswith("commit abc: `python -m benchmarks.bench_train`") and lines[3].startswith("- Y, jax ")
+    assert lines[7] == (
+        "| book float32 | 120 images/s (110 to 130) | **1.2 ×** as good as PyTorch: 100; 42 % of the limit; "
+        "target 1.5 ×, 40 % of the limit: short by 20 %, met | 9,000 images/s | **3 ×** as good as PyTorch: 3,000; "
+        "target 1.5 ×, 40 % of the limit: met, not measured |"
     )
-    assert lines[5] == "| alone | 0.25 images/s | 42 % of the limit | not measured yet |  |"
+    assert lines[8] == "| alone | 9 images/s | target at most 8 images/s: short by 12 % | not measured yet |  |"
+
+
+def test_what_was_not_reached_is_not_what_was_not_measured():
+    ours, theirs = a_row("a", None, peer_name="PyTorch", peer=3.0), a_row("b", 2.0, peer_name="PyTorch (not reached)")
+    cells = [line.split(" | ")[1:3] for line in table.markdown([ours, theirs]).splitlines()[-2:]]
+    assert cells == [["not reached", ""], ["2 images/s", "PyTorch (not reached)"]]
+    assert "not installed" not in table.text([theirs])
 
 
 @pytest.mark.parametrize("document", table.DOCUMENTS, ids=lambda path: path.name)

@@ -8,6 +8,7 @@ import time
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from jvae.config import BOOK
@@ -279,6 +280,14 @@ def test_inference_takes_the_moving_average(store):
     assert without.average is None and without.variables["params"] is without.params
 
 
+def test_a_state_without_an_average_comes_back(tmp_path):
+    cfg = TINY.replace(ema_decay=0.0)
+    state = loop.init_state(KEYS[0], cfg=cfg, total_steps=17, mesh=ONE)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(0, state)
+    assert_equal_states(last_state(tmp_path, cfg), jax.device_get(state))
+
+
 def test_the_first_signal_is_a_request_the_second_is_obeyed():
     before = signal.getsignal(signal.SIGINT)
     with StopRequest() as stop:
@@ -308,6 +317,16 @@ def test_learning_rate_schedules():
     rate = loop.learning_rate(cosine, 20)
     np.testing.assert_allclose([np.asarray(rate(t)) for t in (0, 2, 4, 12, 20)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
     assert loop.learning_rate(TINY, 20)(7) == TINY.learning_rate
+    known = {
+        cosine: optax.warmup_cosine_decay_schedule(0.0, 1.0, 4, 20),
+        TINY.replace(schedule="cosine"): optax.cosine_decay_schedule(5e-3, 20),
+        TINY.replace(warmup_steps=5): optax.warmup_constant_schedule(0.0, 5e-3, 5),
+    }
+    steps = np.arange(21)
+    for cfg, schedule in known.items():
+        rate, expected = loop.learning_rate(cfg, 20), np.asarray(jax.vmap(schedule)(steps))
+        np.testing.assert_allclose([np.asarray(rate(int(t))) for t in steps], expected, rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(np.asarray(jax.vmap(rate)(steps)), expected, rtol=1e-5, atol=1e-8)
 
 
 def test_sigterm_in_the_script_saves_and_leaves(store, tmp_path):

@@ -97,7 +97,7 @@ def pytorch(
     test: np.ndarray | None = None,
     **more: int | list[int],
 ) -> Iterator[Child | None]:
-    """PyTorch at a task of pytorch.py, in its best configuration; None, and a line printed, where it is not installed.
+    """PyTorch at a task of pytorch_tasks.py, in its best configuration; None, and a line, where it is not installed.
 
     Args:
       task: "train", "curve", "encode" or "decode".
@@ -113,7 +113,7 @@ def pytorch(
         return
     spec = {"task": task, "config": cfg.to_json(), "dtype": dtype, "quick": quick, **more}
     arrays = {"images": images} if test is None else {"images": images, "test": test}
-    with start("benchmarks.peers.pytorch", spec, KEEP_MEMORY, arrays) as child:
+    with start("benchmarks.peers.pytorch_tasks", spec, KEEP_MEMORY, arrays) as child:
         print(f"PyTorch runs as {child.note}", flush=True)
         yield child
 

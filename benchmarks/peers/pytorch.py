@@ -1,18 +1,14 @@
-"""The same VAE in PyTorch, as fast as its settings make it: `python -m benchmarks.peers.pytorch` serves child.py.
+"""The same VAE in PyTorch, as fast as its settings make it: the model, and what it does once it is trained.
 
 The layers, their widths and the loss are jvae's. Its convolutions pad one pixel on each side, where jvae's, as
 TensorFlow's, pad below and right alone: the work is the same, and an asymmetric padding would cost PyTorch a copy.
 
 Which settings are fastest depends on device, shape and dtype, so each case tries `candidates` for a few rounds and
-keeps the fastest. On a CPU the allocator gives big blocks back to the system after each use, and pages that are
-touched anew cost 20 to 30 % of a step; child.py sets variables that make it keep them.
+keeps the fastest (pytorch_tasks.py). On a CPU the allocator gives big blocks back to the system after each use, and
+pages that are touched anew cost 20 to 30 % of a step; child.py sets variables that make it keep them.
 """
 
-import functools
-import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +16,6 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  # the extra `bench` has it
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers.child import serve
 from jvae.config import Config
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -135,99 +130,6 @@ def captured(step: Callable[[], Any]) -> Callable[[], Any]:
     return graph.replay
 
 
-class Trainer:
-    """Trains on images that are on the device.
-
-    Attributes:
-      net: the model.
-      count: of the images.
-    """
-
-    def __init__(self, cfg: Config, dtype: str, images: np.ndarray, settings: Settings) -> None:
-        assert cfg.r_loss_factor is not None
-        self.net, self.count, self._settings, self._dtype = build(cfg, settings), len(images), settings, dtype
-        self._images, self._weight = upload(images, settings), cfg.r_loss_factor
-        self._rows = torch.arange(cfg.batch_size, device=DEVICE) % len(images)
-        cuda = DEVICE.type == "cuda"
-        self._adam = torch.optim.Adam(
-            self.net.parameters(), cfg.learning_rate, eps=cfg.adam_epsilon, fused=True, capturable=cuda
-        )
-        self._objective = torch.compile(self._loss) if settings.compiled else self._loss
-        self._run = captured(self._step) if settings.graph else self._step
-
-    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared error of a sampled reconstruction, mean over pixels, and KL in nats, of uint8 images [b,3,h,w]."""
-        x = x.float() / 255
-        with autocast(self._dtype):
-            mean, logvar = self.net.encode(x)
-            z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
-            recon = self.net.decode(z, self._settings.layout)
-        kl = 0.5 * (logvar.exp() + mean.square() - 1 - logvar).sum(1).mean()
-        return (recon - x).square().mean(), kl
-
-    def _loss(self, x: Tensor) -> Tensor:
-        error, kl = self.terms(x)
-        return self._weight * error + kl
-
-    def _step(self) -> None:
-        batch = self._images[self._rows]
-        self._adam.zero_grad(set_to_none=True)
-        self._objective(batch).backward()
-        self._adam.step()
-
-    def __call__(self, rows: Tensor) -> None:
-        """One step on the images `rows`, int64 [b]."""
-        self._rows.copy_(rows)
-        self._run()
-
-
-def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
-    """`steps` train steps on random batches."""
-    trainer = Trainer(cfg, spec["dtype"], images, settings)
-
-    def steps() -> None:
-        for rows in torch.randint(trainer.count, (spec["steps"], cfg.batch_size), device=DEVICE):
-            trainer(rows)
-
-    return steps
-
-
-def curve(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], list[float]]:
-    """Trains epoch by epoch and stops at each of the steps `stops`, one a call.
-
-    Each call returns the seconds of training since the last, and error and KL of the images `test`.
-    """
-    trainer, test = Trainer(cfg, spec["dtype"], images, settings), upload(np.load(spec["test"]), settings)
-    stops = iter(spec["stops"])
-
-    def batches() -> Iterator[Tensor]:
-        while True:
-            order = torch.randperm(trainer.count, device=DEVICE)
-            yield from order[: trainer.count // cfg.batch_size * cfg.batch_size].view(-1, cfg.batch_size)
-
-    def score() -> list[float]:
-        trainer.net.eval()
-        with torch.inference_mode():
-            parts = [(len(x), *trainer.terms(x)) for x in test.split(256)]
-        trainer.net.train()
-        return [float(sum(n * part[i] for n, *part in parts) / len(test)) for i in (0, 1)]
-
-    step, source = 0, batches()
-
-    def to_next_stop() -> list[float]:
-        nonlocal step
-        stop = next(stops)
-        synchronize()
-        start = time.perf_counter()
-        while step < stop:
-            trainer(next(source))
-            step += 1
-        synchronize()
-        return [time.perf_counter() - start, *score()]
-
-    return to_next_stop
-
-
 def inference(function: Callable, settings: Settings, dtype: str) -> Callable:
     """`function` of a tensor, without gradients, in `dtype`, by `settings`."""
     if settings.compiled:
@@ -274,47 +176,3 @@ def decoding(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Se
             draw(torch.from_numpy(latents).to(DEVICE)).cpu().numpy()
 
     return run
-
-
-TASKS = {"train": training, "encode": encoding, "decode": decoding}
-
-
-def seconds(run: Callable[[], None]) -> float:
-    """Of one call, to its end."""
-    synchronize()
-    start = time.perf_counter()
-    run()
-    synchronize()
-    return time.perf_counter() - start
-
-
-def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], Any]]:
-    """The fastest of the candidates for a spec, by the median of three rounds after one; see child.py.
-
-    Args:
-      spec: "task" (a key of TASKS, or "curve"), "config" (of jvae, as JSON), "dtype", "images" (a file), "quick" (only
-        the likeliest candidate), and what the task needs besides: "steps", or "rows", "columns" and "repeats", or
-        "steps" (to choose a candidate by), "stops" and "test" (a file).
-    """
-    cfg, images = Config.from_json(spec["config"]), np.load(spec["images"])
-    task = TASKS["train" if spec["task"] == "curve" else spec["task"]]
-    tried: list[tuple[float, Settings, Callable[[], None]]] = []
-    for settings in candidates(spec["dtype"]):
-        try:
-            run = task(cfg, spec, images, settings)
-            seconds(run)
-            tried.append((statistics.median(seconds(run) for _ in range(3)), settings, run))
-        except Exception as error:  # no C++ compiler, say, or what a CUDA graph cannot hold: another will do
-            print(f"PyTorch, {settings}: {str(error).splitlines()[0]}", file=sys.stderr)
-        if spec["quick"] and tried:
-            break
-    if not tried:
-        sys.exit("PyTorch ran in none of its configurations")
-    _, settings, run = min(tried, key=lambda each: each[0])
-    if spec["task"] == "curve":
-        return str(settings), curve(cfg, spec, images, settings)
-    return str(settings), functools.partial(seconds, run)
-
-
-if __name__ == "__main__":
-    serve(prepare)

@@ -1,6 +1,7 @@
 """A run directory's checkpoints (Orbax): the last and the best, each with all a resumed run needs.
 
-A checkpoint has two items: `variables`, which inference reads, and `training`, the optimiser's state.
+A checkpoint has two items: `variables`, which inference reads, and `training`: the optimiser's state, and the trained
+variables where `variables` are their moving average.
 """
 
 import contextlib

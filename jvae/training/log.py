@@ -1,5 +1,6 @@
 """What a run reports while it trains: metrics.jsonl, TensorBoard events, a progress bar."""
 
+import functools
 import json
 import sys
 from collections.abc import Mapping
@@ -24,16 +25,21 @@ class Log:
     """
 
     def __init__(self, run: Path, step: int, total: int, *, progress: bool = True) -> None:
-        from tensorboardX import SummaryWriter  # here, so that jvae imports where it is not installed
-
         path = run / METRICS
         kept = [line for line in read_lines(path) if json.loads(line)["step"] <= step]
         with replacing(path) as part:
             part.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
-        self._events = SummaryWriter(str(run / "events"), purge_step=step + 1 if step else None)
+        self._folder, self._purge_step = str(run / "events"), step + 1 if step else None
         self._bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
         self._progress = progress
+
+    @functools.cached_property
+    def _events(self) -> Any:
+        # opened when the first row is written: its import takes a second, which by then the device has work for
+        from tensorboardX import SummaryWriter
+
+        return SummaryWriter(self._folder, purge_step=self._purge_step)
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Adds a row."""
@@ -55,7 +61,8 @@ class Log:
     def close(self) -> None:
         """Ends the bar and the files."""
         self._bar.close()
-        self._events.close()
+        if "_events" in self.__dict__:
+            self._events.close()
         self._file.close()
 
     def __enter__(self) -> "Log":

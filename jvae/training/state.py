@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -44,16 +45,20 @@ class State(NamedTuple):
 def learning_rate(cfg: Config, total_steps: int, peak: Any = None) -> optax.Schedule:
     """Step → learning rate: linear warm-up, then constant or a cosine to 0 at `total_steps`.
 
+    A step that is a number of Python's gives one at once, where a schedule of optax would compile its parts.
     `peak`, a scalar array, replaces cfg.learning_rate where it is known only inside a compiled program.
     """
     peak = cfg.learning_rate if peak is None else peak
-    if cfg.schedule == "cosine":
-        rest = optax.cosine_decay_schedule(peak, max(1, total_steps - cfg.warmup_steps))
-    else:
-        rest = optax.constant_schedule(peak)
-    if not cfg.warmup_steps:
-        return rest
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, cfg.warmup_steps), rest], [cfg.warmup_steps])
+    falling = max(1, total_steps - cfg.warmup_steps)
+
+    def rate(step: Any) -> Any:
+        xp = jnp if isinstance(step, jax.Array) else np
+        share = xp.clip((step - cfg.warmup_steps) / falling, 0, 1)
+        rest = (1 + xp.cos(np.pi * share)) / 2 if cfg.schedule == "cosine" else 1.0
+        warm = xp.minimum(step / cfg.warmup_steps, 1) if cfg.warmup_steps else 1.0
+        return peak * warm * rest
+
+    return rate
 
 
 def make_optimizer(cfg: Config, total_steps: int, peak: Any = None) -> optax.GradientTransformation:
