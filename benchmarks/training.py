@@ -35,18 +35,10 @@ class Trainer:
         mesh = make_mesh()
         init_key, order_key, self._key = run_keys(cfg.seed, mesh)
         rows = np.arange(len(images)) if rows is None else rows
-        self.feed = Feed(
-            images,
-            rows,
-            batch_size=cfg.batch_size,
-            chunk_steps=cfg.chunk_steps,
-            key=order_key,
-            mesh=mesh,
-            residency=cfg.residency,
-        )
+        self.feed = Feed.of_run(cfg, images, rows, key=order_key, mesh=mesh)
         self.state: State = init_state(init_key, cfg=cfg, total_steps=total_steps, mesh=mesh)
         self.compiled, self.compile_s = compile_chunk(cfg, total_steps, mesh, self.feed.shapes)
-        self._counts = [jax.device_put(np.int32(i), replicated(mesh)) for i in range(cfg.chunk_steps + 1)]
+        self._chunk_steps, self._whole = cfg.chunk_steps, replicated(mesh)
         self._chunks: Iterator[Chunk] = self.feed.chunks(0)
 
     def next_chunk(self) -> Chunk:
@@ -55,7 +47,8 @@ class Trainer:
 
     def dispatch(self, chunk: Chunk, steps: int | None = None) -> Metrics:
         """Starts the first `steps` steps of a chunk, or all, and does not wait for their end."""
-        self.state, metrics = self.compiled(self.state, chunk, self._counts[-1 if steps is None else steps], self._key)
+        count = jax.device_put(np.int32(self._chunk_steps if steps is None else steps), self._whole)
+        self.state, metrics = self.compiled(self.state, chunk, count, self._key)
         return metrics
 
     def __call__(self) -> None:

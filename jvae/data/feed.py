@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from jvae.config import Config
 from jvae.errors import InputError
 from jvae.hashing import key_words, mix, shuffle
 from jvae.mesh import along_data, on_accelerator, replicated
@@ -92,6 +93,19 @@ class Feed:
         fits = 2 * len(indices) * images[0].nbytes <= free_bytes(mesh)
         self.resident = residency == "resident" or (residency == "auto" and fits)
         self._on_device = to_devices(images, indices, mesh) if self.resident else None
+
+    @classmethod
+    def of_run(cls, cfg: Config, images: np.ndarray, indices: np.ndarray, *, key: jax.Array, mesh: Mesh) -> "Feed":
+        """The feed that `cfg` asks for, of the rows `indices` of `images`."""
+        return cls(
+            images,
+            indices,
+            batch_size=cfg.batch_size,
+            chunk_steps=cfg.chunk_steps,
+            key=key,
+            mesh=mesh,
+            residency=cfg.residency,
+        )
 
     @property
     def shapes(self) -> Chunk:

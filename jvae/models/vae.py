@@ -20,8 +20,7 @@ from jvae.models import conv, norm
 Variables = dict[str, Any]
 """{"params": …, "batch_stats": …}, both plain nested dicts of float32 arrays."""
 
-
-CACHED = 32
+CACHED = 32  # images whose layers' outputs stay in a processor's caches
 
 
 class Posterior(NamedTuple):

@@ -83,15 +83,7 @@ def train(
         step = checkpoints.last_step or 0
         if step >= total:
             return Outcome(step, total, None, None)
-        feed = Feed(
-            store.images,
-            rows,
-            batch_size=cfg.batch_size,
-            chunk_steps=cfg.chunk_steps,
-            key=order_key,
-            mesh=mesh,
-            residency=cfg.residency,
-        )
+        feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
         compiling = compiler.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
         state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
         if checkpoints.last_step is not None:
