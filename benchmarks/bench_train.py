@@ -126,7 +126,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     """Times train steps of `book` and `celeba64` in float32 and bfloat16 against PyTorch and plain Flax.
 
     Args:
-      quick: fewer and shorter rounds, float32 alone, one configuration of PyTorch, plain Flax for celeba64 alone.
+      quick: fewer and shorter rounds, float32 alone, one configuration of PyTorch, no plain Flax.
       path: a packed store of 128x128 images, shrunk for celeba64; rendered faces when there is none.
       rounds: timed rounds of each (default: 7, quick 2).
       only: the presets to run.
@@ -151,9 +151,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
             cfg = base.replace(
                 dtype=dtype, residency="resident", chunk_steps=steps.get(base.preset, 50 if quick else 200)
             )
-            plain = timing.by_platform(1, 20) if dtype == "float32" else 0
-            if quick and base.preset == "book":  # it takes a minute to compile and warm up
-                plain = 0
+            plain = timing.by_platform(1, 20) if dtype == "float32" and not quick else 0  # slow to compile
             try:
                 rows += case_rows(cfg, images, rounds=rounds, plain_steps=plain, quick=quick)
             except InputError as error:  # a dtype that the device lacks: the other cases still count
