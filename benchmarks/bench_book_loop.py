@@ -33,7 +33,7 @@ from jvae.config import preset
 from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.packed import pack
 from jvae.frozen import Model
-from jvae.latent.statistics import attribute_statistics
+from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
 from jvae.render.grid import render_grid, to_uint8
 

@@ -30,7 +30,7 @@ from jvae import cli
 from jvae.config import preset
 from jvae.data.celeba import ATTRIBUTES
 from jvae.frozen import Model
-from jvae.latent.statistics import Batch, attribute_statistics, check_finite, encode_step, start, stream
+from jvae.latent.encoding import Batch, attribute_statistics, check_finite, encode_step, start, stream
 from jvae.latent.vectors import AttributeVectors
 
 CELEBA = 202_599

@@ -36,7 +36,7 @@ from jvae.evaluate.ranking import roc_auc
 from jvae.evaluate.reconstruction import BOOK_FACTOR, evaluate
 from jvae.files import replacing
 from jvae.frozen import Model
-from jvae.latent.statistics import attribute_statistics
+from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
 from jvae.models import vae

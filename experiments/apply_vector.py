@@ -5,23 +5,31 @@
 writes runs/y/figures/Eyeglasses.png: a row a face, first the original, then a column a factor.
 """
 
-import sys
 from pathlib import Path
-from typing import Literal
 
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
+from jvae.frozen import load_vectors
+from jvae.latent.attribute import Unit, warn_beyond
+from jvae.latent.kinds import Name, find_kind
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
+
+FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
+PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+UNIT_NAMES = {"unit": "unit lengths", "raw": "raw vectors", "sd": "standard deviations", "probability": "probabilities"}
 
 
 def main(
     run: Path,
     data: Path,
     attribute: str,
-    factors: tuple[float, ...] = (-4, -3, -2, -1, 0, 1, 2, 3, 4),
-    unit: Literal["unit", "raw", "sd"] = "unit",
+    factors: tuple[float, ...] | None = None,
+    unit: Unit = "unit",
+    kind: Name | None = None,
+    balance: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
     count: int = 5,
     images: tuple[str, ...] = (),
     split: str = "test",
@@ -36,8 +44,12 @@ def main(
       run: directory of the trained run.
       data: packed store.
       attribute: whose vector is added.
-      factors: how often, one after the other.
-      unit: of the factors: unit length, raw (1 is the way between the mean faces), or sd (standard deviations).
+      factors: how often, one after the other (default: -4 to 4; of probabilities, .01 to .99).
+      unit: of the factors: unit length, raw (1 is the way between the mean faces), sd (standard deviations), or
+        probability (where to, between 0 and 1, instead of how far).
+      kind: of the vectors: difference (the book's), balanced, regression, lda, conditional (default: as saved).
+      balance: attributes by whose groups a balanced vector averages.
+      keep: attributes along whose vectors nothing shall change, whatever the kind.
       count: faces to pick.
       images: image_ids of the store or image files, instead of picking.
       split: to pick from, faces that do not have the attribute.
@@ -48,26 +60,22 @@ def main(
     """
     out = out or run / "figures" / f"{attribute}.png"
     check_suffix(out, ".png")
+    factors = factors or (PROBABILITIES if unit == "probability" else FACTORS)
     model = jvae.load(run)
     store = open_store(data, model.image_size)
-    known = jvae.AttributeVectors.load(vectors or run / "vectors.npz")
-    if known.origin.step != model.step:
-        print(
-            f"warning: the vectors are of step {known.origin.step} and the run is at {model.step}: "
-            "experiments/attribute_vectors.py estimates them anew",
-            file=sys.stderr,
-        )
+    known = load_vectors(run, model, vectors, find_kind(kind, balance, keep))
     vector = known[attribute]
     faces = find_faces(store, images) if images else pick_faces(store, count, split=split, without=attribute, seed=seed)
     latents = jvae.apply_vector(model.encode(faces.images), vector, factors, unit)
+    warn_beyond(vector, latents)
     picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
     if not raw:
-        names = {"unit": "unit lengths", "raw": "differences of the means", "sd": "standard deviations"}
+        form = "{:.0%}" if unit == "probability" else "{:+g}"
         picture = labelled(
             split_grid(picture, len(latents), len(factors) + 1),
             rows=faces.names,
-            columns=["original", *(f"{factor:+g}" if factor else "0" for factor in factors)],
-            title=f"{attribute}, in {names[unit]}",
+            columns=["original", *(form.format(factor) if factor else "0" for factor in factors)],
+            title=f"{attribute} ({known.kind}), in {UNIT_NAMES[unit]}",
             breaks=(1,),
         )
     save_png(out, picture)

@@ -14,7 +14,8 @@ from jvae import cli
 from jvae.data.faces import open_store
 from jvae.errors import InputError
 from jvae.latent.book import book_statistics
-from jvae.latent.statistics import attribute_statistics
+from jvae.latent.encoding import attribute_statistics
+from jvae.latent.kinds import Name, find_kind, with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
 
 
@@ -24,6 +25,9 @@ def main(
     split: str = "train",
     stop: Literal["none", "book"] = "none",
     label: str | None = None,
+    kind: Name | None = None,
+    balance: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
     latent: Literal["mean", "sample"] = "mean",
     batch_size: int | None = None,
     seed: int = 0,
@@ -37,6 +41,10 @@ def main(
       split: train, validation or test.
       stop: none takes all images and all attributes; book stops early, for one attribute, as the book does.
       label: the attribute of --stop book.
+      kind: of the vectors shown, and taken by scripts that are told no other: difference (the book's), balanced,
+        regression, lda, conditional. The file holds what all of them need.
+      balance: attributes by whose groups a balanced vector averages; what several make together is counted on the way.
+      keep: attributes along whose vectors nothing shall change, whatever the kind.
       latent: mean of the posterior, or a sample from it as in the book.
       batch_size: images encoded at a time; by default 512, with --stop book 500.
       seed: of samples, and of the order of --stop book.
@@ -44,8 +52,13 @@ def main(
     """
     if (stop == "book") != (label is not None):
         raise InputError("--stop book and --label go together: the book's procedure is for one attribute")
+    wanted = find_kind(kind, balance, keep)
+    if label is not None and wanted is not None:
+        raise InputError("--stop book finds differences of one attribute: leave out --kind, --balance and --keep")
     model = jvae.load(run)
     store = open_store(data, model.image_size)
+    for name in (*balance, *keep):
+        store.attribute(name)
     rows = store.indices(split)
     origin = Origin(latent=latent, split=split, stop=stop, run=run.name, step=model.step, store=data.name)
     if label is not None:
@@ -66,23 +79,26 @@ def main(
         vectors = AttributeVectors.from_statistics(outcome.stats, (label,), origin)
         out = out or run / f"vectors_book_{label}.npz"
     else:
-        stats = attribute_statistics(
+        columns, labels = with_joint(store.attribute_names, store.attrs, balance)
+        halves = attribute_statistics(
             model,
             store.images,
-            store.attrs,
+            labels,
             rows,
             batch_size=batch_size or 512,
             latent=latent,
             seed=seed,
             progress=True,
         )
-        vectors = AttributeVectors.from_statistics(stats, store.attribute_names, origin)
+        vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
         out = out or run / "vectors.npz"
     vectors.save(out)
     print(vectors.table().rename_axis(None).to_string(float_format="{:.3f}".format))
+    for name, note in vectors.notes.items():
+        print(f"{name}: {note}")
     for name, reason in vectors.missing.items():
         print(f"no vector for {name}: {reason}")
-    print(f"{len(vectors)} vectors of {vectors.totals.n:,} images in {out}")
+    print(f"{len(vectors)} vectors ({vectors.kind}) of {vectors.totals.n:,} images in {out}")
 
 
 if __name__ == "__main__":

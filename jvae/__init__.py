@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from jvae.data.synthetic import RenderedFaces
     from jvae.errors import InputError
     from jvae.frozen import Model, load
+    from jvae.latent.attribute import AttributeVector
+    from jvae.latent.kinds import Kind
     from jvae.latent.paths import apply_vector, lerp, morph, slerp
-    from jvae.latent.vectors import AttributeVector, AttributeVectors
+    from jvae.latent.vectors import AttributeVectors
     from jvae.training.loop import train
 
 _HOMES = {
@@ -30,10 +32,11 @@ _HOMES = {
     "Model": "frozen",
     "load": "frozen",
     "apply_vector": "latent.paths",
+    "Kind": "latent.kinds",
     "lerp": "latent.paths",
     "morph": "latent.paths",
     "slerp": "latent.paths",
-    "AttributeVector": "latent.vectors",
+    "AttributeVector": "latent.attribute",
     "AttributeVectors": "latent.vectors",
     "train": "training.loop",
 }
@@ -43,6 +46,7 @@ __all__ = [
     "AttributeVectors",
     "Config",
     "InputError",
+    "Kind",
     "Model",
     "PackedStore",
     "RenderedFaces",

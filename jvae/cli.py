@@ -2,11 +2,12 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 
 
 def keep_compiled() -> None:
@@ -35,6 +36,15 @@ def run(main: Callable[..., Any]) -> None:
     """
     keep_compiled()
 
+    show = warnings.showwarning
+
+    def one_line(message: Any, category: type, *rest: Any, **kwargs: Any) -> None:
+        if issubclass(category, InputWarning):
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **kwargs)
+
+    warnings.showwarning = one_line
     import tyro  # here, so that jvae imports where tyro is not installed
 
     try:

@@ -1,4 +1,4 @@
-"""The error a user can mend, and the two ways of naming what was meant instead."""
+"""The error a user can mend, the warning, and the two ways of naming what was meant instead."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,10 @@ class InputError(ValueError):
 
     Scripts print it without a traceback; any other exception is a bug of ours and keeps its own.
     """
+
+
+class InputWarning(UserWarning):
+    """Input that is fit to use, but may not be what was meant. Scripts print it in one line."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

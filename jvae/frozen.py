@@ -2,7 +2,9 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -10,8 +12,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.errors import InputError
-from jvae.latent.statistics import sample_rows
+from jvae.errors import InputError, InputWarning
+from jvae.latent.encoding import sample_rows
+from jvae.latent.kinds import Kind
+from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import along_data, make_mesh, replicated
 from jvae.models import vae
 from jvae.render.grid import to_uint8
@@ -120,6 +124,34 @@ def _posterior(encode_fn: vae.Encode, variables: vae.Variables, images: jax.Arra
 @functools.partial(jax.jit, static_argnums=0)
 def _tiles(decode_fn: vae.Decode, variables: vae.Variables, z: jax.Array) -> jax.Array:
     return to_uint8(decode_fn(variables, z))
+
+
+def load_vectors(
+    run: str | os.PathLike[str], model: Model, path: str | os.PathLike[str] | None = None, kind: Kind | None = None
+) -> AttributeVectors:
+    """The attribute vectors of a run.
+
+    Args:
+      run: its directory.
+      model: of the run; an InputWarning says when the vectors are of another checkpoint.
+      path: of the vectors' file; None is vectors.npz in the run.
+      kind: of the vectors; None is the kind they were saved as.
+
+    Raises:
+      InputError: there is no such file, it is damaged, or of another model.
+    """
+    path = Path(run) / "vectors.npz" if path is None else path
+    known = AttributeVectors.load(path, kind)
+    if (d := len(known.totals.z)) != model.latent_dim:
+        raise InputError(f"{path} holds vectors of {d} dimensions, but the latents of {run} have {model.latent_dim}")
+    if known.origin.step != model.step:
+        warnings.warn(
+            f"the vectors are of step {known.origin.step} and the run is at {model.step}: "
+            "experiments/attribute_vectors.py estimates them anew",
+            InputWarning,
+            stacklevel=2,
+        )
+    return known
 
 
 def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> Model:

@@ -16,7 +16,8 @@ from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.feed import Feed, chunk_order
 from jvae.data.packed import pack
 from jvae.errors import InputError
-from jvae.latent.statistics import attribute_statistics, totals
+from jvae.latent.encoding import attribute_statistics
+from jvae.latent.statistics import add_totals, totals
 from jvae.mesh import make_mesh
 from jvae.render.grid import render_grid, to_uint8
 from tests.celeba_files import NAMES, write_celeba
@@ -81,7 +82,8 @@ def test_statistics_of_repeated_rows(rows):
     model = faces.untrained(preset("demo").replace(image_size=16, widths=(4, 4), latent_dim=3))
     has = np.arange(7)[:, None] % 2 == np.arange(2)[None]  # [7,2]: even rows, odd rows
     images, attrs = Repeated(rows, 21), Repeated(has, 21)
-    found = totals(attribute_statistics(model, images, attrs, np.arange(21), batch_size=8))  # pyright: ignore
+    halves = attribute_statistics(model, images, attrs, np.arange(21), batch_size=8)  # pyright: ignore
+    found = add_totals([totals(half) for half in halves])
     assert found.n == 21
     assert found.counts.tolist() == [12, 9]
     np.testing.assert_allclose(found.z, 3 * model.encode(rows).sum(0, dtype=np.float64), rtol=1e-4, atol=1e-5)

@@ -1,12 +1,13 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from jvae import cli
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,7 +99,7 @@ def test_in_a_process_of_its_own(tmp_path, error, code, traceback):
     path = tmp_path / "script.py"
     path.write_text(
         "from jvae import cli\n"
-        "from jvae.errors import InputError\n"
+        "from jvae.errors import InputError, InputWarning\n"
         "def main(count: int = 3) -> None:\n"
         "    try:\n"
         "        {}['missing']\n"
@@ -130,3 +131,15 @@ def test_what_was_compiled_is_kept(first, tmp_path):
         child = mine | {"XDG_CACHE_HOME": str(tmp_path)} | environment
         done = subprocess.run([sys.executable, "-c", code], env=child, cwd=ROOT, capture_output=True, text=True)
         assert done.stdout.strip() == expected, done.stderr
+
+
+def test_a_warning_of_ours_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def main() -> None:
+        warnings.warn("the vectors are old", InputWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(main, monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().err == "warning: the vectors are old\n"

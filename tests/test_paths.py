@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jvae.errors import InputError
+from jvae.latent.attribute import AttributeVector
 from jvae.latent.paths import apply_vector, lerp, morph, slerp
-from jvae.latent.vectors import AttributeVector
 from tests.test_statistics import LinearModel
 
 T = np.linspace(0, 1, 11)

@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 
 from jvae.errors import InputError
-from jvae.latent.statistics import (
-    Statistics,
-    Sum,
-    add,
-    attribute_statistics,
-    init_statistics,
-    merge,
-    sample_rows,
-    totals,
-    update,
-)
+from jvae.latent.encoding import attribute_statistics, sample_rows
+from jvae.latent.statistics import Statistics, Sum, add, add_totals, init_statistics, merge, totals, update
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
 
@@ -71,11 +62,17 @@ def reference():
     """The sums of `rows` in float64, by their definitions."""
     z, attrs = rows()
     z, labels = z.astype(np.float64), attrs.astype(np.float64)
-    return N, attrs.sum(0), labels.T @ labels, z.sum(0), z.T @ z, labels.T @ z, labels.T @ z**2
+    return N, *sums_by_definition(z, labels)
+
+
+def sums_by_definition(z, labels):
+    """The fields of Totals from the second on, of latents [n,d] and labels [n,a]."""
+    pair_z = np.stack([(labels * column[:, None]).T @ z for column in labels.T])
+    return labels.sum(0), labels.T @ labels, z.sum(0), z.T @ z, labels.T @ z, labels.T @ z**2, pair_z
 
 
 def reference_vectors():
-    n, counts, _, z, _, attr_z, _ = reference()
+    n, counts, _, z, _, attr_z, *_ = reference()
     return attr_z / counts[:, None] - (z - attr_z) / (n - counts)[:, None]
 
 
@@ -120,6 +117,7 @@ def test_exact_over_200_000_rows():
     np.testing.assert_array_equal(found.pairs, expected[2])
     for value, exact in zip(found[3:], expected[3:], strict=True):
         assert relative(value, exact).max() < 1e-6
+        assert value.shape == exact.shape
     assert relative(vectors_of(in_batches_of_512()), reference_vectors()).max() < 1e-5
     assert found.counts.min() < 2000 and found.counts.max() > 150_000  # so the rare ones are meant too
 
@@ -190,6 +188,10 @@ def test_statistics_is_a_pytree_of_fixed_types():
 # From images
 
 
+def whole(halves):
+    return add_totals([totals(half) for half in halves])
+
+
 @functools.cache
 def pictures(n=1003):
     rng = np.random.default_rng(2)
@@ -200,7 +202,7 @@ def expected_sums(model, indices):
     images, attrs = pictures()
     z = images[indices].reshape(len(indices), -1) / 255.0 @ model.variables["weights"].astype(np.float64)
     labels = attrs[indices].astype(np.float64)
-    return len(indices), labels.sum(0), labels.T @ labels, z.sum(0), z.T @ z, labels.T @ z, labels.T @ z**2
+    return len(indices), *sums_by_definition(z, labels)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -209,7 +211,7 @@ def test_one_pass_over_images(devices, batch_size, traced_once):
     images, attrs = pictures()
     model = LinearModel(mesh=make_mesh(jax.devices()[:devices]), wrap=traced_once)
     indices = np.arange(len(images))[3:]
-    found = totals(attribute_statistics(model, images, attrs, indices, batch_size=batch_size))
+    found = whole(attribute_statistics(model, images, attrs, indices, batch_size=batch_size))
     assert found.n == 1000
     for value, exact in zip(found[1:], expected_sums(model, indices)[1:], strict=True):
         np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-3)
@@ -222,7 +224,7 @@ def test_the_same_on_one_device_and_on_more():
     for devices in (jax.devices()[:1], jax.devices()):
         model = LinearModel(mesh=make_mesh(devices))
         stats = attribute_statistics(model, images, attrs, np.arange(1003), batch_size=96)
-        assert stats.zz.value.sharding.is_fully_replicated
+        assert all(half.zz.value.sharding.is_fully_replicated for half in stats)
         known = AttributeVectors.from_statistics(stats, NAMES[:5])
         found.append(np.stack([known[name].vector for name in known]))
     assert relative(*found).max() < 1e-5
@@ -234,7 +236,7 @@ def test_reads_a_memory_map_in_any_order(tmp_path):
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     model = LinearModel()
     order = np.random.default_rng(3).permutation(1003)
-    found = totals(attribute_statistics(model, mapped, attrs, order, batch_size=128))
+    found = whole(attribute_statistics(model, mapped, attrs, order, batch_size=128))
     assert found.n == 1003
     np.testing.assert_allclose(found.attr_z, expected_sums(model, order)[5], rtol=1e-5, atol=1e-3)
 
@@ -246,7 +248,7 @@ def test_a_rows_sample_depends_on_seed_and_row_alone():
 
     def run(order, batch_size, seed=0):
         stats = attribute_statistics(model, images, attrs, order, batch_size=batch_size, latent="sample", seed=seed)
-        return totals(stats).attr_z
+        return whole(stats).attr_z
 
     first = run(indices, 64)
     np.testing.assert_allclose(run(indices[::-1], 200), first, rtol=1e-5, atol=1e-4)
@@ -275,7 +277,7 @@ def test_latents_that_are_not_finite_are_named():
     images = images.copy()
     model = LinearModel(wrap=wrap)
     stats = attribute_statistics(model, images, attrs, np.arange(1003), batch_size=64)
-    assert totals(stats).n == 1003  # though the filling of the last batch is black
+    assert whole(stats).n == 1003  # though the filling of the last batch is black
     images[[700, 905]] = 0
     with pytest.raises(InputError, match="row 700 "):
         attribute_statistics(model, images, attrs, np.arange(1003), batch_size=64)

@@ -6,9 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
+from jvae.latent.attribute import warn_beyond
 from jvae.latent.statistics import Totals, init_statistics, update
 from jvae.latent.vectors import AttributeVectors, Origin
+from tests.test_statistics import sums_by_definition
 
 NAMES = ("Bald", "Eyeglasses", "Smiling", "Young")
 
@@ -24,8 +26,8 @@ def data(n=400, d=5, seed=0):
 
 def sums(z, attrs):
     z, labels = z.astype(np.float64), attrs.astype(np.float64)
-    counts, pairs = attrs.sum(0), (labels.T @ labels).astype(int)
-    return Totals(len(z), counts, pairs, z.sum(0), z.T @ z, labels.T @ z, labels.T @ z**2)
+    counts, pairs, *rest = sums_by_definition(z, labels)
+    return Totals(len(z), counts.astype(int), pairs.astype(int), *rest)
 
 
 @pytest.fixture
@@ -64,6 +66,43 @@ def test_steps(known):
         np.testing.assert_allclose(v.step(unit) @ v.vector, np.linalg.norm(v.step(unit)) * v.length)
     with pytest.raises(InputError, match="unknown unit 'sds': did you mean sd"):
         v.step("sds")
+
+
+def test_a_shift_by_steps_and_to_a_probability(known):
+    v, z = known["Eyeglasses"], data()[0][:7].astype(np.float64)
+    for unit in ("unit", "raw", "sd"):
+        shifts = v.shift(z, [-2, 0, 0.5], unit)
+        assert shifts.shape == (7, 3, 5)
+        np.testing.assert_allclose(shifts, np.array([-2, 0, 0.5])[None, :, None] * np.tile(v.step(unit), (7, 3, 1)))
+    reached = (z[:, None] + v.shift(z, [0.1, 0.5, 0.9], "probability")) @ v.unit
+    np.testing.assert_allclose(1 / (1 + np.exp(-(v.slope * reached + v.intercept))), [[0.1, 0.5, 0.9]] * 7)
+    moved = v.shift(z, [0.9], "probability").reshape(7, 5)
+    np.testing.assert_allclose(moved, np.outer(moved @ v.unit, v.unit), atol=1e-12)  # along it and no other way
+    for wrong in ([0.0], [1.0], [-4, 4]):
+        with pytest.raises(InputError, match="between 0 and 1"):
+            v.shift(z, wrong, "probability")
+    with pytest.raises(InputError, match="is a place along a vector"):
+        v.step("probability")
+    with pytest.raises(InputError, match="finite"):
+        v.shift(z, [np.nan])
+
+
+def test_half_of_the_faces_at_a_probability_have_it():
+    z, attrs = data(20_000)
+    v = AttributeVectors(sums(z, attrs), NAMES)["Smiling"]
+    logits = v.slope * (z @ v.unit) + v.intercept
+    there = np.abs(logits) < 0.3
+    assert there.sum() > 1000
+    assert abs(attrs[there, 2].mean() - 0.5) < 0.03
+
+
+def test_edits_far_outside_are_warned_of(known):
+    v = known["Eyeglasses"]
+    z = data()[0].astype(np.float64)
+    np.testing.assert_allclose(v.deviations(z), np.abs(z @ v.unit - (z @ v.unit).mean()) / (z @ v.unit).std(ddof=1))
+    warn_beyond(v, z)  # a warning would be an error
+    with pytest.warns(InputWarning, match=r"go to \d+\.\d standard deviations .* along Eyeglasses"):
+        warn_beyond(v, z[:, None] + v.shift(z, [0, 9], "sd"))
 
 
 def test_float32_statistics_give_the_same():
@@ -111,11 +150,21 @@ def test_names_must_fit():
 def test_table_has_the_clearest_first(known):
     table = known.table()
     assert list(table.index) == ["Eyeglasses", "Smiling"]
-    assert list(table.columns) == ["with", "without", "length", "error", "signal", "spread", "effect"]
+    assert list(table.columns) == [
+        "with",
+        "without",
+        "length",
+        "error",
+        "signal",
+        "spread",
+        "separation",
+        "best",
+        "split half",
+    ]
     v = known["Eyeglasses"]
     row = table.loc["Eyeglasses"]
     assert (row["with"], row["without"]) == (v.n_with, v.n_without)
-    np.testing.assert_allclose(row[["signal", "effect"]], [v.length / v.error, v.length / v.spread])
+    np.testing.assert_allclose(row[["signal", "separation"]], [v.length / v.error, v.separation])
     empty = AttributeVectors(sums(data()[0], np.zeros((400, 4), bool)), NAMES)
     assert len(empty.table()) == 0
 
@@ -192,8 +241,8 @@ def test_another_format_and_shapes_that_do_not_fit(known, tmp_path):
     np.savez(path, **{**arrays, "format": np.array("jvae attribute vectors 9")})
     with pytest.raises(InputError, match="vectors 9"):
         AttributeVectors.load(path)
-    np.savez(path, **{**arrays, "attr_z": arrays["attr_z"][:, :3]})
-    with pytest.raises(InputError, match=r"attr_z has shape \(4, 3\), not \(4, 5\)"):
+    np.savez(path, **{**arrays, "attr_z": arrays["attr_z"][..., :3]})
+    with pytest.raises(InputError, match=r"attr_z has shape \(1, 4, 3\), not \(1, 4, 5\)"):
         AttributeVectors.load(path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.latent.statistics import Batch, sample_rows, stream
+from jvae.latent.encoding import Batch, sample_rows, stream
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import to_float

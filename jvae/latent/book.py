@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.latent.statistics import Encoder, Latent, Statistics, check_finite, encode_step, start, stream
+from jvae.latent.encoding import Encoder, Latent, check_finite, encode_step, start, stream
+from jvae.latent.statistics import Statistics
 from jvae.latent.vectors import one_sided
 
 HEADER = "n : POS move : NEG move : distance : Δ distance"

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from jvae.errors import InputError, unknown
-from jvae.latent.vectors import AttributeVector, Unit
+from jvae.latent.attribute import AttributeVector, Unit
 
 Path = Literal["lerp", "slerp"]
 
@@ -96,13 +96,13 @@ def apply_vector(
     unit: Unit = "unit",
     model: Decoder | None = None,
 ) -> np.ndarray:
-    """Every latent shifted by every factor along an attribute: z + factor * vector.step(unit).
+    """Every latent shifted by every factor along an attribute: z + vector.shift(z, factors, unit).
 
     Args:
       z: [n,d] float32.
       vector: of the attribute.
       factors: [f]; 0 leaves a latent as it is.
-      unit: what a factor of 1 means; see `AttributeVector.step`.
+      unit: what a factor means; see `AttributeVector.step` and `shift`.
       model: decodes the points, all at once.
 
     Returns:
@@ -111,13 +111,10 @@ def apply_vector(
     Raises:
       InputError: shapes that do not fit, no or not finite factors, an unknown unit.
     """
-    z, steps = np.asarray(z, np.float32), np.asarray(factors, np.float64)
-    direction = vector.step(unit)
-    if z.ndim != 2 or z.shape[1] != len(direction):
-        raise InputError(f"z must be latents [n,{len(direction)}], not {z.shape}")
-    if steps.ndim != 1 or not len(steps) or not np.isfinite(steps).all():
-        raise InputError(f"factors must be one or more finite numbers, not {factors}")
-    shifted = (z[:, None] + steps[None, :, None] * direction).astype(np.float32)
+    z, d = np.asarray(z, np.float32), len(vector.vector)
+    if z.ndim != 2 or z.shape[1] != d:
+        raise InputError(f"z must be latents [n,{d}], not {z.shape}")
+    shifted = (z[:, None] + vector.shift(z, factors, unit)).astype(np.float32)
     if model is None:
         return shifted
     pictures = model.decode(shifted.reshape(-1, z.shape[1]))

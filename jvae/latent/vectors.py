@@ -6,73 +6,17 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from jvae.errors import InputError, unknown
 from jvae.files import replacing
-from jvae.latent.statistics import Statistics, Totals, totals
+from jvae.latent.attribute import AttributeVector, scales
+from jvae.latent.kinds import JOINT, Kind, directions
+from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
-Unit = Literal["unit", "raw", "sd"]
-UNITS: tuple[str, ...] = get_args(Unit)
-FORMAT = "jvae attribute vectors 1"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class AttributeVector:
-    """The direction from faces without an attribute to faces with it.
-
-    Attributes:
-      name: of the attribute.
-      vector: [d] float64, mean latent with, minus mean latent without.
-      n_with: rows that have the attribute.
-      n_without: rows that do not.
-      standard_error: [d] float64, sqrt(var_with / n_with + var_without / n_without) per dimension, variances
-        unbiased; NaN when a side has one row only.
-      spread: standard deviation of all rows along `unit`.
-    """
-
-    name: str
-    vector: np.ndarray
-    n_with: int
-    n_without: int
-    standard_error: np.ndarray
-    spread: float
-
-    @cached_property
-    def length(self) -> float:
-        """The norm of `vector`."""
-        return float(np.linalg.norm(self.vector))
-
-    @cached_property
-    def unit(self) -> np.ndarray:
-        """[d], `vector` at length 1."""
-        return self.vector / self.length
-
-    @cached_property
-    def error(self) -> float:
-        """The norm of `standard_error`: about how long a vector of pure noise would be."""
-        return float(np.linalg.norm(self.standard_error))
-
-    def step(self, unit: Unit = "unit") -> np.ndarray:
-        """What a factor of 1 adds to a latent.
-
-        Args:
-          unit: "unit" is length 1 (the book's), "raw" the vector itself (from the mean face without to the mean face
-            with), "sd" one standard deviation of the data along it.
-
-        Returns:
-          [d] float64.
-
-        Raises:
-          InputError: another unit.
-        """
-        if unit not in UNITS:
-            raise unknown("unit", unit, UNITS)
-        return {"unit": self.unit, "raw": self.vector, "sd": self.unit * self.spread}[unit]
+FORMAT = "jvae attribute vectors 2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,32 +37,68 @@ class AttributeVectors:
     Attributes:
       totals: the sums they come from.
       attribute_names: all attributes, in the columns' order, those without a vector included.
+      columns: those, and the joint ones ("Male&Young") that were counted with them.
       origin: where the sums come from.
+      kind: of the vectors.
       missing: attribute -> why it has no vector.
+      notes: attribute -> what its vector leaves out.
     """
 
-    def __init__(self, sums: Totals, attribute_names: Sequence[str], origin: Origin | None = None):
-        """Computes the vectors of every attribute for which there are rows with it and rows without it."""
-        self.totals = sums
-        self.attribute_names = tuple(attribute_names)
-        self.origin = origin or Origin()
+    def __init__(
+        self,
+        sums: Totals | Sequence[Totals],
+        columns: Sequence[str],
+        origin: Origin | None = None,
+        kind: Kind | None = None,
+    ):
+        """Computes the vectors of every attribute for which there are rows with it and rows without it.
+
+        Args:
+          sums: of all rows, or of each of two halves.
+          columns: their names, attributes first, then joint ones.
+          origin: where the sums come from.
+          kind: of the vectors; None is "difference".
+
+        Raises:
+          InputError: the names do not fit, or see `jvae.latent.kinds.directions`.
+        """
+        self.parts = (sums,) if isinstance(sums, Totals) else tuple(sums)
+        self.totals = add_totals(self.parts)
+        self.columns = tuple(columns)
+        self.attribute_names = tuple(name for name in self.columns if JOINT not in name)
+        self.origin, self.kind = origin or Origin(), kind or Kind()
+        if len(self.columns) != len(self.totals.counts):
+            raise InputError(f"{len(self.columns)} attribute names for {len(self.totals.counts)} columns")
+        found = directions(self.kind, self.totals, self.columns, len(self.attribute_names))
         self.missing: dict[str, str] = {}
         self._vectors: dict[str, AttributeVector] = {}
-        if len(self.attribute_names) != len(sums.counts):
-            raise InputError(f"{len(self.attribute_names)} attribute names for {len(sums.counts)} columns")
+        halves = self._halves()
+        along = scales(self.totals, found.vectors)
         for i, name in enumerate(self.attribute_names):
-            found = _difference(name, i, sums)
-            if isinstance(found, str):
-                self.missing[name] = found
-            else:
-                self._vectors[name] = found
+            if reason := self._why_none(i, found.vectors[i]):
+                self.missing[name] = reason
+                continue
+            n_with = int(self.totals.counts[i])
+            self._vectors[name] = AttributeVector(
+                name, found.vectors[i], n_with, self.totals.n - n_with, found.errors[i], *along[i], float(halves[i])
+            )
+        self.notes = {self.attribute_names[i]: note for i, note in found.notes.items()}
 
     @classmethod
     def from_statistics(
-        cls, stats: Statistics, attribute_names: Sequence[str], origin: Origin | None = None
+        cls,
+        stats: Statistics | Sequence[Statistics],
+        columns: Sequence[str],
+        origin: Origin | None = None,
+        kind: Kind | None = None,
     ) -> "AttributeVectors":
-        """The vectors of `stats`, brought to the host."""
-        return cls(totals(stats), attribute_names, origin)
+        """The vectors of `stats`, or of both halves of them, brought to the host."""
+        parts = (stats,) if isinstance(stats, Statistics) else stats
+        return cls([totals(part) for part in parts], columns, origin, kind)
+
+    def of_kind(self, kind: Kind) -> "AttributeVectors":
+        """The vectors of another kind, of the same sums."""
+        return AttributeVectors(self.parts, self.columns, self.origin, kind)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -154,43 +134,59 @@ class AttributeVectors:
         """One row a vector, the clearest first.
 
         Columns: rows with and without it; length; error (norm of the standard error); signal (length / error); spread
-        (standard deviation of the data along it); effect (length / spread: the two means' distance in such deviations).
+        (standard deviation of the data along it); separation (distance of the classes along it, in standard deviations
+        within a class), and best, the separation of the "lda" vector, which no other exceeds by more than its
+        shrinkage; split half (cosine between the vectors of two halves).
         """
-        rows = [
-            (v.name, v.n_with, v.n_without, v.length, v.error, v.length / v.error if v.error else np.nan, v.spread)
+        lda = self if self.kind == Kind("lda") else self.of_kind(Kind("lda"))
+        rows = {
+            v.name: {
+                "with": v.n_with,
+                "without": v.n_without,
+                "length": v.length,
+                "error": v.error,
+                "signal": v.length / v.error if v.error else np.nan,
+                "spread": v.spread,
+                "separation": v.separation,
+                "best": lda[v.name].separation if v.name in lda else np.nan,
+                "split half": v.split_half,
+            }
             for v in self._vectors.values()
-        ]
-        columns = ["attribute", "with", "without", "length", "error", "signal", "spread"]
-        table = pd.DataFrame(rows, columns=columns).set_index("attribute")  # pyright: ignore[reportArgumentType]
-        table["effect"] = table["length"] / table["spread"]
-        return table.sort_values("signal", ascending=False)
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
+        return table.sort_values("signal", ascending=False) if rows else table
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an .npz without pickles, whole or not at all.
 
-        It holds the sums, from which `load` computes everything anew, and for other readers `vector_names` [v] and
-        `vectors` [v,d].
+        It holds the sums of each part, from which `load` computes everything anew, in any kind, and for other readers
+        `vector_names` [v] and `vectors` [v,d].
 
         Raises:
           OSError: it cannot be written; what was there is as it was.
         """
         d = len(self.totals.z)
-        arrays = {name: np.asarray(value) for name, value in self.totals._asdict().items()}
+        arrays = {name: np.stack([getattr(part, name) for part in self.parts]) for name in Totals._fields}
         vectors = np.array([v.vector for v in self._vectors.values()]).reshape(-1, d)
         with replacing(path) as part, open(part, "wb") as file:
             np.savez(
                 file,
                 format=np.array(FORMAT),
                 origin=np.array(json.dumps(dataclasses.asdict(self.origin))),
-                attribute_names=np.array(self.attribute_names, dtype=np.str_),
+                kind=np.array(json.dumps(dataclasses.asdict(self.kind))),
+                columns=np.array(self.columns, dtype=np.str_),
                 vector_names=np.array(self.names, dtype=np.str_),
                 vectors=vectors,
                 **arrays,  # pyright: ignore[reportArgumentType]
             )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "AttributeVectors":
+    def load(cls, path: str | os.PathLike[str], kind: Kind | None = None) -> "AttributeVectors":
         """Reads what `save` wrote.
+
+        Args:
+          path: of the file.
+          kind: of the vectors; None is the kind of those that were saved.
 
         Raises:
           InputError: there is no such file, or it is damaged or not of this kind.
@@ -199,21 +195,51 @@ class AttributeVectors:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
                 if str(npz["format"]) != FORMAT:
                     raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: estimate it again")
-                sums = Totals(int(npz["n"]), *(npz[name] for name in Totals._fields[1:]))
+                n, *arrays = (npz[name] for name in Totals._fields)
                 origin = Origin(**json.loads(str(npz["origin"])))
-                names = tuple(str(name) for name in npz["attribute_names"])
-        except InputError:
-            raise
+                saved = json.loads(str(npz["kind"]))
+                saved = Kind(saved["name"], tuple(saved["balance"]), tuple(saved["keep"]))
+                columns = tuple(str(name) for name in npz["columns"])
         except FileNotFoundError as error:
             raise InputError(f"there are no attribute vectors at {path}: experiments/attribute_vectors.py") from error
+        except InputError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} is damaged or holds no attribute vectors: {error}") from error
-        a, d = len(names), len(sums.z)
-        expected = Totals(0, *map(np.empty, [(a,), (a, a), (d,), (d, d), (a, d), (a, d)]))
-        for field, value, like in zip(Totals._fields[1:], sums[1:], expected[1:], strict=True):
-            if value.shape != like.shape:
-                raise InputError(f"{path} is damaged: {field} has shape {value.shape}, not {like.shape}")
-        return cls(sums, names, origin)
+        p, a, d = len(np.atleast_1d(n)), len(columns), arrays[2].shape[-1] if arrays[2].ndim else 0
+        shapes = [(p, a), (p, a, a), (p, d), (p, d, d), (p, a, d), (p, a, d), (p, a, a, d)]
+        for field, value, shape in zip(Totals._fields[1:], arrays, shapes, strict=True):
+            if value.shape != shape:
+                raise InputError(f"{path} is damaged: {field} has shape {value.shape}, not {shape}")
+        parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(p)]
+        return cls(parts, columns, origin, saved if kind is None else kind)
+
+    def _why_none(self, i: int, vector: np.ndarray) -> str | None:
+        """Why column `i` has no vector; None when it has."""
+        if reason := one_sided(self.totals.n, int(self.totals.counts[i])):
+            return reason
+        if not np.isfinite(vector).all():
+            if self.kind.balance:
+                return f"in no group by {' and '.join(self.kind.balance)} do some have it and some not"
+            return "the latents do not vary"
+        if not np.linalg.norm(vector):
+            if self.kind.keep:
+                return f"nothing is left of it when {' and '.join(self.kind.keep)} must not change"
+            return "the images with it and those without it have the same mean latent"
+        return None
+
+    def _halves(self) -> np.ndarray:
+        """[a], cosines between the vectors of the two halves; NaN where a half has none, or there are not two."""
+        nowhere = np.full(len(self.attribute_names), np.nan)
+        if len(self.parts) != 2 or not all(part.n for part in self.parts):
+            return nowhere
+        try:
+            found = [directions(self.kind, part, self.columns, len(self.attribute_names)) for part in self.parts]
+        except InputError:  # of a half alone: nothing to keep
+            return nowhere
+        first, second = (half.vectors for half in found)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
 
 
 def one_sided(n: int, n_with: int) -> str | None:
@@ -221,29 +247,3 @@ def one_sided(n: int, n_with: int) -> str | None:
     if n_with == 0:
         return f"none of the {n:,} images has it"
     return f"all of the {n:,} images have it" if n_with == n else None
-
-
-def _difference(name: str, i: int, sums: Totals) -> AttributeVector | str:
-    """The vector of column `i`, or why there is none."""
-    n, n_with = sums.n, int(sums.counts[i])
-    n_without = n - n_with
-    if reason := one_sided(n, n_with):
-        return reason
-    mean_with = sums.attr_z[i] / n_with
-    mean_without = (sums.z - sums.attr_z[i]) / n_without
-    vector = mean_with - mean_without
-    if not (length := np.linalg.norm(vector)):
-        return "the images with it and those without it have the same mean latent"
-    squares_without = np.diagonal(sums.zz) - sums.attr_zz[i]
-    errors = _variance(sums.attr_zz[i], mean_with, n_with) / n_with
-    errors = errors + _variance(squares_without, mean_without, n_without) / n_without
-    unit = vector / length
-    spread = np.sqrt(_variance(unit @ sums.zz @ unit, unit @ sums.z / n, n))
-    return AttributeVector(name, vector, n_with, n_without, np.sqrt(errors), float(spread))
-
-
-def _variance(squares: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
-    """Unbiased variance from a sum of squares; NaN for one row. Rounding may take a tiny one below zero."""
-    if n == 1:
-        return np.full_like(squares, np.nan)
-    return np.maximum(squares - n * mean**2, 0) / (n - 1)

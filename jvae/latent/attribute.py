@@ -1,0 +1,150 @@
+"""A direction in; steps and shifts of latents along it, in any unit, out."""
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+
+from jvae.errors import InputError, InputWarning, unknown
+from jvae.latent.kinds import classes, scatter
+from jvae.latent.statistics import Totals
+
+Unit = Literal["unit", "raw", "sd", "probability"]
+UNITS: tuple[str, ...] = get_args(Unit)
+BEYOND = 6.0  # standard deviations: one of 500 million draws from a normal distribution lies as far out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AttributeVector:
+    """The direction from faces without an attribute to faces with it.
+
+    Attributes:
+      name: of the attribute.
+      vector: [d] float64, of the length that its kind gives it; a "difference" is mean latent with, minus mean without.
+      n_with: rows that have the attribute.
+      n_without: rows that do not.
+      standard_error: [d] float64, of `vector`, per dimension; NaN when a side has one row only.
+      spread: standard deviation of all rows along `unit`.
+      mean: of all rows along `unit`.
+      separation: distance between the two classes along `unit`, in standard deviations within a class (d′).
+      slope: of the logit of the attribute's probability along `unit`. It and `intercept` are those of two normal
+        classes of one variance, with the rows' shares for priors.
+      intercept: of the logit, at 0 along `unit`.
+      split_half: cosine between the vectors of two halves of the rows; NaN without halves.
+    """
+
+    name: str
+    vector: np.ndarray
+    n_with: int
+    n_without: int
+    standard_error: np.ndarray
+    spread: float
+    mean: float = np.nan
+    separation: float = np.nan
+    slope: float = np.nan
+    intercept: float = np.nan
+    split_half: float = np.nan
+
+    @cached_property
+    def length(self) -> float:
+        """The norm of `vector`."""
+        return float(np.linalg.norm(self.vector))
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """[d], `vector` at length 1."""
+        return self.vector / self.length
+
+    @cached_property
+    def error(self) -> float:
+        """The norm of `standard_error`: about how long a vector of pure noise would be."""
+        return float(np.linalg.norm(self.standard_error))
+
+    def step(self, unit: Unit = "unit") -> np.ndarray:
+        """What a factor of 1 adds to a latent.
+
+        Args:
+          unit: "unit" is length 1 (the book's), "raw" the vector itself (of a difference, from the mean face without to
+            the mean face with), "sd" one standard deviation of the data along it.
+
+        Returns:
+          [d] float64.
+
+        Raises:
+          InputError: another unit; "probability" too, which names a place and not a step: see `shift`.
+        """
+        if unit not in UNITS:
+            raise unknown("unit", unit, UNITS)
+        if unit == "probability":
+            raise InputError('unit="probability" is a place along a vector, which no step adds: use unit, raw or sd')
+        return {"unit": self.unit, "raw": self.vector, "sd": self.unit * self.spread}[unit]
+
+    def shift(self, z: np.ndarray, factors: Sequence[float] | np.ndarray, unit: Unit = "unit") -> np.ndarray:
+        """What each factor adds to each latent.
+
+        Args:
+          z: [n,d].
+          factors: [f]; with "probability", where to: the attribute's probability, between 0 and 1.
+          unit: as in `step`, or "probability": along the vector to where the latents with the attribute are that share
+            of all, whatever the latent starts from.
+
+        Returns:
+          [n,f,d] float64.
+
+        Raises:
+          InputError: no or not finite factors, probabilities that are none, an unknown unit.
+        """
+        z, factors = np.asarray(z, np.float64), np.asarray(factors, np.float64)
+        if factors.ndim != 1 or not len(factors) or not np.isfinite(factors).all():
+            raise InputError(f"factors must be one or more finite numbers, not {factors}")
+        if unit != "probability":
+            return np.broadcast_to(factors[None, :, None] * self.step(unit), (len(z), len(factors), z.shape[1]))
+        if not ((factors > 0) & (factors < 1)).all():
+            raise InputError(f"factors {factors} must lie between 0 and 1, both excluded: they are probabilities")
+        if not abs(self.slope) > 0:
+            raise InputError(f"along the vector of {self.name} its probability does not change: use another unit")
+        there = (np.log(factors / (1 - factors)) - self.intercept) / self.slope  # [f] along `unit`
+        return (there[None] - (z @ self.unit)[:, None])[..., None] * self.unit
+
+    def deviations(self, z: np.ndarray) -> np.ndarray:
+        """How far latents [...,d] are from the mean of the data along the vector, in its standard deviations: [...]."""
+        return np.abs(z @ self.unit - self.mean) / self.spread
+
+
+def warn_beyond(vector: AttributeVector, z: np.ndarray) -> None:
+    """Warns when latents [...,d] lie farther out along a vector than the decoder can have seen in training."""
+    if (most := float(np.max(vector.deviations(z)))) > BEYOND:
+        warnings.warn(
+            f"the edits go to {most:.1f} standard deviations from the mean along {vector.name}, where the decoder was "
+            f"never trained (beyond {BEYOND:g}): smaller factors are safer",
+            InputWarning,
+            stacklevel=2,
+        )
+
+
+def scales(sums: Totals, vectors: np.ndarray) -> list[tuple[float, float, float, float, float]]:
+    """Spread, mean, separation, slope and intercept along each of the vectors [a,d]; NaN where there is no vector."""
+    both, total, n = classes(sums), scatter(sums), sums.n
+    found = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for i, vector in enumerate(vectors):
+            u = vector / np.linalg.norm(vector)
+            around = max(float(u @ total @ u), 0.0) if np.isfinite(u).all() else np.nan
+            centre, ends = float(u @ sums.z / n), both.mean[:, i] @ u
+            distance = ends[0] - ends[1]
+            within = max(around - both.n[:, i].prod() / n * distance**2, 0.0) / (n - 2) if n > 2 else np.nan
+            slope = distance / within if within > 0 else np.nan
+            prior = np.log(both.n[0, i] / both.n[1, i])
+            found.append(
+                (
+                    float(np.sqrt(around / (n - 1))) if n > 1 else np.nan,
+                    centre,
+                    float(distance / np.sqrt(within)) if within > 0 else np.nan,
+                    float(slope),
+                    float(prior - slope * ends.mean()),
+                )
+            )
+    return found

@@ -1,0 +1,190 @@
+"""A store's images and labels in; their latents' statistics, in one streaming pass, out."""
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from jvae import mesh as meshes
+from jvae.errors import InputError
+from jvae.latent.statistics import Array, Statistics, init_statistics, update
+
+Latent = Literal["mean", "sample"]
+_NO_ROW = np.iinfo(np.int32).max
+
+
+class Encoder(Protocol):
+    """What is needed of a trained model: see `jvae.frozen.Model`."""
+
+    @property
+    def variables(self) -> Any:
+        """What `encode_fn` takes first."""
+        ...
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh:
+        """The devices over which a batch is split."""
+        ...
+
+    @property
+    def latent_dim(self) -> int:
+        """The d of the latents."""
+        ...
+
+    @property
+    def encode_fn(self) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
+        """Pure: variables, uint8 [b,h,w,3] -> mean, logvar [b,d] float32."""
+        ...
+
+
+class Batch(NamedTuple):
+    """A padded batch on the devices. Rows whose `mask` is False are filling and count for nothing."""
+
+    images: Array  # [b,h,w,3] uint8
+    attrs: Array  # [b,a] bool
+    rows: Array  # [b] int32, indices into the store
+    mask: Array  # [b] bool
+
+
+def sample_rows(key: jax.Array, rows: Array, mean: jax.Array, logvar: jax.Array) -> jax.Array:
+    """Latents [b,d] sampled from the posteriors. Row i's depends on `key` and `rows[i]`, not on its batch."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+    noise = jax.vmap(lambda k: jax.random.normal(k, mean.shape[1:]))(keys)
+    return mean + jnp.exp(logvar / 2) * noise
+
+
+@functools.partial(jax.jit, static_argnames=("encode_fn", "latent", "mesh"), donate_argnames=("stats",))
+def encode_step(
+    stats: Statistics,
+    first_bad: jax.Array,
+    variables: Any,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    encode_fn: Callable[[Any, Any], tuple[jax.Array, jax.Array]],
+    latent: Latent,
+    mesh: jax.sharding.Mesh,
+) -> tuple[Statistics, jax.Array]:
+    """Encodes a batch and adds it to `stats` (donated); `first_bad` is the first row met that was not finite."""
+    mean, logvar = encode_fn(variables, batch.images)  # [b,d]
+    z = mean if latent == "mean" else sample_rows(key, batch.rows, mean, logvar)
+    bad = batch.mask & ~jnp.isfinite(z).all(1)
+    first_bad = jnp.minimum(first_bad, jnp.where(bad, batch.rows, _NO_ROW).min())
+    out = update(stats, z, batch.attrs, batch.mask), first_bad
+    return jax.lax.with_sharding_constraint(out, meshes.replicated(mesh))
+
+
+def start(a: int, d: int, mesh: jax.sharding.Mesh) -> tuple[Statistics, jax.Array]:
+    """The first two arguments of the first `encode_step`, placed as the later ones are, so that it compiles once."""
+    return jax.device_put((init_statistics(a, d), jnp.int32(_NO_ROW)), meshes.replicated(mesh))
+
+
+def stream(
+    images: np.ndarray, attrs: np.ndarray, groups: Iterable[np.ndarray], size: int, mesh: jax.sharding.Mesh
+) -> Iterator[Batch]:
+    """Device batches of the rows named by each group; the next one is read and uploaded while the caller works.
+
+    Args:
+      images: [n,h,w,3] uint8, as a rule a memory map.
+      attrs: [n,a] bool.
+      groups: arrays of at most `size` row indices.
+      size: rows of a batch, raised to a multiple of the mesh's devices. Shorter groups are filled up with zeros.
+      mesh: the devices; a batch is split over their axis.
+    """
+    size = -(-size // mesh.size) * mesh.size
+
+    def read(rows: np.ndarray) -> Batch:
+        block = np.zeros((size, *images.shape[1:]), np.uint8)
+        labels, index, mask = np.zeros((size, attrs.shape[1]), bool), np.zeros(size, np.int32), np.zeros(size, bool)
+        k = len(rows)
+        block[:k], labels[:k], index[:k], mask[:k] = images[rows], attrs[rows], rows, True
+        return jax.device_put(Batch(block, labels, index, mask), meshes.along_data(mesh))
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[Batch] | None = None
+        for rows in groups:
+            following = reader.submit(read, rows)
+            if ahead is not None:
+                yield ahead.result()
+            ahead = following
+        if ahead is not None:
+            yield ahead.result()
+
+
+def check_finite(stats: Statistics, first_bad: jax.Array) -> None:
+    """Raises InputError when a latent, or a sum of them, was not a finite number."""
+    if (row := int(first_bad)) != _NO_ROW:
+        raise InputError(f"the encoder's latents are not finite, first in row {row} of the store: the run is broken")
+    if not bool(jnp.isfinite(stats.zz.value).all()):
+        raise InputError("the squares of the latents overflow float32: the run is broken")
+
+
+def attribute_statistics(
+    model: Encoder,
+    images: np.ndarray,
+    attrs: np.ndarray,
+    indices: np.ndarray,
+    *,
+    batch_size: int = 512,
+    latent: Latent = "mean",
+    seed: int = 0,
+    mesh: jax.sharding.Mesh | None = None,
+    progress: bool = False,
+) -> tuple[Statistics, Statistics]:
+    """One pass over the rows `indices` of a store: encode, add up, never wait for the device but to bound its queue.
+
+    Batches go to one half and the other in turn: what the halves agree on is no accident of the rows. Their sum does
+    not depend on the batch size, the order of the rows or the number of devices beyond rounding (relative 1e-6 or so),
+    and a sampled latent depends on `seed` and the row alone.
+
+    Args:
+      model: its `encode_fn`, `variables` and `latent_dim` are used.
+      images: [n,h,w,3] uint8, as a rule a memory map.
+      attrs: [n,a] bool.
+      indices: [m] int rows to take, in the order of reading (ascending reads fastest). The last batch may be short.
+      batch_size: rows encoded at a time, over all devices; fewer when both halves would not have any.
+      latent: "mean" takes the posterior's mean, "sample" one draw from it.
+      seed: of the draws.
+      mesh: the devices; None takes the model's.
+      progress: show a bar, where there is a terminal.
+
+    Returns:
+      the statistics of each half, for `merge` or `AttributeVectors`; of a single row, one has none.
+
+    Raises:
+      InputError: there are no rows, a label is missing, `batch_size` is not positive, or a latent is not finite.
+    """
+    if len(indices) == 0:
+        raise InputError("there are no images to take statistics of")
+    if len(attrs) != len(images):
+        raise InputError(f"{len(images):,} images but {len(attrs):,} rows of labels")
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size} must be at least 1")
+    mesh = model.mesh if mesh is None else mesh
+    size = min(batch_size, -(-len(indices) // 2))
+    groups = (indices[i : i + size] for i in range(0, len(indices), size))
+    key = jax.random.key(seed)
+    half, first_bad = start(attrs.shape[1], model.latent_dim, mesh)
+    other, _ = start(attrs.shape[1], model.latent_dim, mesh)
+    queue: deque[jax.Array] = deque()
+    with tqdm(total=len(indices), unit=" images", disable=None if progress else True, desc="encode") as bar:
+        for batch in stream(images, attrs, groups, size, mesh):
+            added, first_bad = encode_step(
+                half, first_bad, model.variables, batch, key, encode_fn=model.encode_fn, latent=latent, mesh=mesh
+            )
+            half, other = other, added
+            queue.append(first_bad)
+            if len(queue) > 2:  # else a fast reader would fill the device's memory with batches that wait
+                queue.popleft().block_until_ready()
+                bar.update(size)
+        other.n.block_until_ready()
+        bar.update(bar.total - bar.n)
+    for stats in (half, other):
+        check_finite(stats, first_bad)
+    return half, other

@@ -1,0 +1,268 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LinearRegression
+
+from jvae.errors import InputError
+from jvae.latent.kinds import RIDGE, SHRINKAGE, Kind, find_kind, with_joint
+from jvae.latent.statistics import Totals
+from jvae.latent.vectors import AttributeVectors
+from tests.test_statistics import sums_by_definition
+
+NAMES = ("Male", "Young", "Eyeglasses", "Smiling")
+OWN = np.array([[2.0, 0, 0, 0, 0, 0], [0, 1.5, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0.8, 0, 0]])
+
+
+def data(n=4000, seed=0):
+    """Labels of which men have glasses more often and the young less, and latents to which each adds its own part."""
+    rng = np.random.default_rng(seed)
+    male, young = rng.random(n) < 0.4, rng.random(n) < 0.7
+    glasses = rng.random(n) < 0.05 + 0.3 * male + 0.3 * ~young
+    smiling = rng.random(n) < 0.6 - 0.2 * male
+    attrs = np.stack([male, young, glasses, smiling], axis=1)
+    scale = np.linspace(0.4, 1.2, 6)
+    mix = np.eye(6) + 0.3 * np.random.default_rng(99).normal(size=(6, 6))
+    return (attrs @ OWN + (rng.normal(size=(n, 6)) * scale) @ mix + 1.0), attrs
+
+
+def totals_of(z, attrs):
+    counts, pairs, *rest = sums_by_definition(z.astype(np.float64), attrs.astype(np.float64))
+    return Totals(len(z), counts.astype(int), pairs.astype(int), *rest)
+
+
+def vectors(kind, z=None, attrs=None, halves=False, names=NAMES):
+    z, attrs = data() if z is None or attrs is None else (z, attrs)
+    columns, labels = with_joint(names, attrs, kind.balance)
+    cuts = [slice(0, None, 2), slice(1, None, 2)] if halves else [slice(None)]
+    return AttributeVectors([totals_of(z[cut], labels[cut]) for cut in cuts], columns, kind=kind)
+
+
+def stack(known):
+    return np.stack([known[name].vector for name in known])
+
+
+def cosine(u, v):
+    return u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+
+
+def test_regression_is_least_squares():
+    z, attrs = data()
+    known = vectors(Kind("regression"))
+    np.testing.assert_allclose(stack(known), LinearRegression().fit(attrs, z).coef_.T, rtol=1e-4, atol=1e-5)
+    design = np.column_stack([np.ones(len(z)), attrs])
+    beta, *_ = np.linalg.lstsq(design, z, rcond=None)
+    variance = ((z - design @ beta) ** 2).sum(0) / (len(z) - 5)
+    errors = np.sqrt(np.outer(np.diagonal(np.linalg.inv(design.T @ design)), variance))[1:]
+    np.testing.assert_allclose(np.stack([known[name].standard_error for name in known]), errors, rtol=1e-4)
+
+
+def test_regression_shares_between_equal_labels():
+    z, attrs = data()
+    known = vectors(Kind("regression"), z, np.column_stack([attrs, attrs[:, 2]]), names=(*NAMES, "Spectacles"))
+    alone = vectors(Kind("regression"), z, attrs)
+    both = known["Eyeglasses"].vector + known["Spectacles"].vector
+    np.testing.assert_allclose(both, alone["Eyeglasses"].vector, atol=1e-4)
+    np.testing.assert_allclose(known["Eyeglasses"].vector, known["Spectacles"].vector, atol=1e-4)
+    assert RIDGE > 0
+
+
+def test_lda_is_the_discriminant():
+    z, attrs = data()
+    known = vectors(Kind("lda"))
+    for i, name in enumerate(NAMES):
+        reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(z, attrs[:, i])
+        assert cosine(known[name].vector, reference.coef_[0]) > 1 - 1e-8
+        others = [vectors(Kind(kind))[name].separation for kind in ("difference", "regression")]
+        assert known[name].separation > max(others) - 0.02
+        difference = z[attrs[:, i]].mean(0) - z[~attrs[:, i]].mean(0)
+        np.testing.assert_allclose(known[name].length, difference @ known[name].unit)
+
+
+def test_the_error_of_lda_is_its_derivative_times_the_error_of_the_means():
+    z, attrs = data(500)
+    v, d = vectors(Kind("lda"), z, attrs)["Eyeglasses"], z.shape[1]
+    groups = [z[attrs[:, 2]], z[~attrs[:, 2]]]
+    within = sum((g - g.mean(0)).T @ (g - g.mean(0)) for g in groups) / (len(z) - 2)
+    inverse = np.linalg.inv((1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / d * np.eye(d))
+
+    def vector(difference):
+        w = inverse @ difference
+        return w * (w @ difference) / (w @ w)
+
+    difference, step = groups[0].mean(0) - groups[1].mean(0), 1e-6
+    np.testing.assert_allclose(v.vector, vector(difference), rtol=1e-9)
+    slope = [(vector(difference + e) - vector(difference - e)) / (2 * step) for e in step * np.eye(d)]
+    covariance = np.transpose(slope) @ within @ slope * sum(1 / len(g) for g in groups)
+    np.testing.assert_allclose(v.standard_error, np.sqrt(np.diagonal(covariance)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("balance", [("Male",), ("Young", "Male")])
+def test_balanced_is_the_average_within_the_groups(balance):
+    z, attrs = data()
+    found = vectors(Kind("balanced", balance=balance))
+    for i, name in enumerate(NAMES):
+        groups = attrs[:, [NAMES.index(b) for b in balance if b != name]] @ (2 ** np.arange(len(set(balance) - {name})))
+        total, weights = np.zeros(6), 0.0
+        for group in np.unique(groups):
+            with_it, without = z[(groups == group) & attrs[:, i]], z[(groups == group) & ~attrs[:, i]]
+            weight = len(with_it) * len(without) / (len(with_it) + len(without))
+            total += weight * (with_it.mean(0) - without.mean(0))
+            weights += weight
+        np.testing.assert_allclose(found[name].vector, total / weights, atol=1e-9)
+
+
+def test_what_goes_with_an_attribute_stays_out():
+    confounded = vectors(Kind())["Eyeglasses"].vector
+    assert abs(confounded[0]) > 0.4 and abs(confounded[1]) > 0.3  # men and the old have glasses
+    for kind in (Kind("regression"), Kind("balanced", balance=("Male", "Young"))):
+        vector = vectors(kind)["Eyeglasses"]
+        np.testing.assert_allclose(vector.vector[:4], OWN[2, :4], atol=0.12)
+        assert np.abs((vector.vector - OWN[2]) / vector.standard_error).max() < 4
+
+
+def test_balanced_says_which_groups_are_left_out():
+    z, attrs = data()
+    attrs[:, 2] &= attrs[:, 0]  # no woman has glasses
+    known = vectors(Kind("balanced", balance=("Male",)), z, attrs)
+    men = attrs[:, 0]
+    expected = z[men & attrs[:, 2]].mean(0) - z[men & ~attrs[:, 2]].mean(0)
+    np.testing.assert_allclose(known["Eyeglasses"].vector, expected)
+    assert known.notes == {"Eyeglasses": "1 of 2 groups have it on one side only and are left out"}
+    attrs[:, 2] = attrs[:, 0]
+    missing = vectors(Kind("balanced", balance=("Male",)), z, attrs).missing
+    assert missing == {"Eyeglasses": "in no group by Male do some have it and some not"}
+
+
+@pytest.mark.parametrize("name", ["difference", "regression", "lda", "conditional"])
+def test_keeping_leaves_the_others_directions_alone(name):
+    kind = Kind(name, keep=("Male", "Young"))
+    free, known = vectors(Kind("difference" if name == "conditional" else name)), vectors(kind)
+    for kept in kind.keep:
+        assert abs(cosine(known["Eyeglasses"].vector, free[kept].vector)) < 1e-12
+    basis = np.stack([free[kept].vector for kept in kind.keep], axis=1)
+    projected, *_ = np.linalg.lstsq(basis, free["Eyeglasses"].vector, rcond=None)
+    np.testing.assert_allclose(known["Eyeglasses"].vector, free["Eyeglasses"].vector - basis @ projected, atol=1e-12)
+    assert known.missing == dict.fromkeys(kind.keep, "nothing is left of it when Male and Young must not change")
+    with pytest.raises(InputError, match="no vector for Male: nothing is left of it when Male and Young"):
+        known["Male"]
+
+
+def test_keeping_equal_directions_twice_takes_them_once():
+    z, attrs = data()
+    attrs = np.column_stack([attrs, ~attrs[:, 0]])
+    names = (*NAMES, "Female")
+    twice = vectors(Kind(keep=("Male", "Female")), z, attrs, names=names)
+    np.testing.assert_allclose(
+        twice["Smiling"].vector, vectors(Kind(keep=("Male",)), z, attrs, names=names)["Smiling"].vector, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("name", ["difference", "regression", "lda"])
+def test_standard_errors_are_the_scatter_of_the_vectors(name):
+    found = [vectors(Kind(name), *data(600, seed))["Eyeglasses"] for seed in range(60)]
+    scatter = np.std([v.vector for v in found], axis=0, ddof=1)
+    claimed = np.mean([v.standard_error for v in found], axis=0)
+    np.testing.assert_allclose(np.linalg.norm(claimed), np.linalg.norm(scatter), rtol=0.25)
+
+
+def test_split_half():
+    known = vectors(Kind("regression"), halves=True)
+    z, attrs = data()
+    halves = [vectors(Kind("regression"), z[k::2], attrs[k::2]) for k in (0, 1)]
+    for name in NAMES:
+        np.testing.assert_allclose(known[name].split_half, cosine(*(half[name].vector for half in halves)))
+        assert known[name].split_half > 0.9
+    np.testing.assert_allclose(stack(known), stack(vectors(Kind("regression"))), atol=1e-9)
+    assert np.isnan(vectors(Kind())["Male"].split_half)
+    noise = np.random.default_rng(5).random((len(z), 1)) < 0.3
+    known = vectors(Kind(), z, np.append(attrs, noise, axis=1), halves=True, names=(*NAMES, "Noise"))
+    assert known["Noise"].split_half < 0.9
+
+
+def test_scales_by_definition():
+    z, attrs = data()
+    for kind in (Kind(), Kind("lda"), Kind("regression", keep=("Male",))):
+        v = vectors(kind)["Eyeglasses"]
+        along, has = z @ v.unit, attrs[:, 2]
+        np.testing.assert_allclose([v.mean, v.spread], [along.mean(), along.std(ddof=1)])
+        within = np.concatenate([along[has] - along[has].mean(), along[~has] - along[~has].mean()])
+        sd = np.sqrt((within**2).sum() / (len(z) - 2))
+        np.testing.assert_allclose(v.separation, (along[has].mean() - along[~has].mean()) / sd)
+        reference = LinearDiscriminantAnalysis().fit(along[:, None], has)
+        np.testing.assert_allclose(v.slope, reference.coef_[0, 0], rtol=1e-3)
+        logits = reference.decision_function(along[:, None])
+        np.testing.assert_allclose(v.slope * along + v.intercept, logits, rtol=1e-3, atol=1e-3)
+
+
+def test_saved_and_read_in_any_kind(tmp_path):
+    path = tmp_path / "vectors.npz"
+    saved = vectors(Kind("balanced", balance=("Male", "Young")), halves=True)
+    saved.save(path)
+    again = AttributeVectors.load(path)
+    assert (again.kind, again.columns, again.attribute_names) == (saved.kind, (*NAMES, "Male&Young"), NAMES)
+    np.testing.assert_array_equal(stack(again), stack(saved))
+    assert again["Smiling"].split_half == saved["Smiling"].split_half
+    regression = AttributeVectors.load(path, Kind("regression"))
+    np.testing.assert_array_equal(stack(regression), stack(vectors(Kind("regression"), halves=True)))
+    np.testing.assert_array_equal(stack(saved.of_kind(Kind("regression"))), stack(regression))
+
+
+def test_labels_counted_alone_cannot_be_balanced_together():
+    with pytest.raises(InputError, match=r"Male and Young were not counted together: .* --balance Male Young"):
+        vectors(Kind()).of_kind(Kind("balanced", balance=("Young", "Male")))
+
+
+def test_bad_kinds():
+    with pytest.raises(InputError, match="unknown kind 'regresion': did you mean regression"):
+        Kind("regresion")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match='the kind "balanced" go together'):
+        Kind("balanced")
+    with pytest.raises(InputError, match="go together"):
+        Kind("lda", balance=("Male",))
+    with pytest.raises(InputError, match="needs attributes to keep"):
+        Kind("conditional")
+    with pytest.raises(InputError, match="unknown attribute 'Mail': did you mean Male"):
+        vectors(Kind(keep=("Mail",)))
+    with pytest.raises(InputError, match="unknown attribute 'Mail'"):
+        with_joint(NAMES, data()[1], ("Mail",))
+    with pytest.raises(InputError, match="6 attributes make 64 groups: balance 5 at most"):
+        with_joint(tuple("abcdef"), np.zeros((3, 6), bool), tuple("abcdef"))
+    z, attrs = data()
+    attrs[:, 3] = False
+    with pytest.raises(InputError, match="Smiling has no vector, so there is nothing to keep"):
+        vectors(Kind(keep=("Smiling",)), z, attrs)
+
+
+def test_flags_name_a_kind():
+    assert find_kind(None) is None
+    assert find_kind("lda", keep=("Male",)) == Kind("lda", keep=("Male",))
+    assert find_kind(None, keep=("Male",)) == Kind("conditional", keep=("Male",))
+    assert find_kind(None, balance=("Male",)) == Kind("balanced", balance=("Male",))
+    assert str(Kind("lda", keep=("Male", "Young"))) == "lda, keeping Male and Young"
+    assert str(Kind("balanced", balance=("Male",))) == "balanced over Male"
+
+
+def test_one_sided_labels_and_flat_latents():
+    z, attrs = data()
+    attrs[:, 3] = False
+    for name in ("difference", "regression", "lda"):
+        assert vectors(Kind(name), z, attrs).missing == {"Smiling": "none of the 4,000 images has it"}
+    flat = np.zeros_like(z)
+    for name in ("difference", "regression", "lda"):
+        assert set(vectors(Kind(name), flat, attrs).missing) == set(NAMES)
+
+
+def test_a_dimension_without_variance_is_no_obstacle():
+    z, attrs = data()
+    z[:, 5] = 3.0
+    for name in ("difference", "regression", "lda"):
+        known = vectors(Kind(name), z, attrs)
+        assert len(known) == 4
+        assert abs(known["Male"].vector[5]) < 1e-9
+
+
+def test_kinds_are_values():
+    assert Kind("lda") == Kind("lda") and hash(Kind("lda")) == hash(Kind("lda"))
+    assert dataclasses.replace(Kind("lda"), keep=("Male",)).keep == ("Male",)
