@@ -89,6 +89,28 @@ def morph(
     return z if model is None else model.decode(z)
 
 
+def traversals(z: np.ndarray, dims: Sequence[int] | np.ndarray, places: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Rows in which one dimension of a latent takes other values and all others stay.
+
+    Args:
+      z: [d].
+      dims: [r], the dimension of each row.
+      places: [c], the values it takes.
+
+    Returns:
+      [r,c,d] float32.
+
+    Raises:
+      InputError: `z` is not [d], or has not all of the dimensions.
+    """
+    z, dims = np.asarray(z, np.float32), np.asarray(dims)
+    if z.ndim != 1 or not ((dims >= 0) & (dims < len(z))).all():
+        raise InputError(f"dims={dims} must be dimensions of a latent [d], which has the shape {z.shape}")
+    latents = np.tile(z, (len(dims), len(places), 1))
+    latents[np.arange(len(dims)), :, dims] = np.asarray(places, np.float32)[None]
+    return latents
+
+
 def apply_vector(
     z: np.ndarray,
     vector: AttributeVector,

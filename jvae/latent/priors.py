@@ -1,0 +1,67 @@
+"""Sums of latents or latents in; distributions that new latents are drawn from, out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+
+from jvae.errors import InputError
+from jvae.latent.kinds import scatter
+from jvae.latent.statistics import Totals
+
+
+class Prior(NamedTuple):
+    """A mixture of k normal distributions of latents; the standard normal is one of them.
+
+    Attributes:
+      weights: [k], they sum to 1.
+      means: [k,d].
+      roots: [k,d,d], L of each covariance L·Lᵀ.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    roots: np.ndarray
+
+    def sample(self, n: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
+        """Latents [n,d] float32; below a temperature of 1 they keep closer to their component's mean."""
+        rng = np.random.default_rng(seed)
+        of = rng.choice(len(self.weights), n, p=self.weights)
+        noise = rng.normal(size=(n, self.means.shape[1]))
+        return (self.means[of] + temperature * np.einsum("nde,ne->nd", self.roots[of], noise)).astype(np.float32)
+
+
+def standard_normal(d: int) -> Prior:
+    """The prior that the VAE was trained towards, N(0, I) in d dimensions."""
+    return Prior(np.ones(1), np.zeros((1, d)), np.eye(d)[None])
+
+
+def aggregate(sums: Totals) -> Prior:
+    """The normal distribution with the mean and the covariance of all latents that were summed.
+
+    Raises:
+      InputError: of fewer than two.
+    """
+    if sums.n < 2:
+        raise InputError(f"{sums.n} latents have no covariance: take statistics of more images")
+    return Prior(np.ones(1), (sums.z / sums.n)[None], _root(scatter(sums) / (sums.n - 1))[None])
+
+
+def mixture(z: np.ndarray, components: int = 10, *, seed: int = 0) -> Prior:
+    """A mixture of normal distributions fitted to latents [n,d] by expectation maximisation (scikit-learn's).
+
+    Raises:
+      InputError: fewer latents than components, or no component.
+    """
+    if not 1 <= components <= len(z):
+        raise InputError(f"components={components} must be at least 1 and at most the number of latents, {len(z):,}")
+    found: Any = GaussianMixture(components, reg_covar=1e-4, max_iter=50, random_state=seed)
+    found.fit(np.asarray(z, np.float64))
+    roots = np.stack([_root(covariance) for covariance in found.covariances_])
+    return Prior(found.weights_ / found.weights_.sum(), found.means_, roots)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """[d,d] L with L·Lᵀ the covariance, which may have eigenvalues of 0 that rounding took below."""
+    values, basis = np.linalg.eigh(covariance)
+    return basis * np.sqrt(np.maximum(values, 0))
