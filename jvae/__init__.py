@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jvae.data.synthetic import RenderedFaces
     from jvae.errors import InputError
     from jvae.frozen import Model, load
-    from jvae.latent.paths import apply_vector, lerp, morph, slerp
+    from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
+    from jvae.latent.paths import apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
     from jvae.latent.vectors import AttributeVector, AttributeVectors
     from jvae.training.loop import train
 
@@ -29,8 +30,15 @@ _HOMES = {
     "InputError": "errors",
     "Model": "frozen",
     "load": "frozen",
+    "analogy": "latent.grids",
+    "j_diagram": "latent.grids",
+    "neighbourhood": "latent.grids",
+    "sheet": "latent.grids",
     "apply_vector": "latent.paths",
+    "even_steps": "latent.paths",
+    "gaussian_lerp": "latent.paths",
     "lerp": "latent.paths",
+    "loop": "latent.paths",
     "morph": "latent.paths",
     "slerp": "latent.paths",
     "AttributeVector": "latent.vectors",
@@ -46,12 +54,19 @@ __all__ = [
     "Model",
     "PackedStore",
     "RenderedFaces",
+    "analogy",
     "apply_vector",
+    "even_steps",
+    "gaussian_lerp",
+    "j_diagram",
     "lerp",
     "load",
+    "loop",
     "morph",
+    "neighbourhood",
     "pack",
     "preset",
+    "sheet",
     "slerp",
     "train",
 ]
