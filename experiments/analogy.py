@@ -70,7 +70,7 @@ def main(
         picture = labelled(
             split_grid(picture, rows, columns + 2),
             columns=["original", *blank, "original"],
-            title=f"{names[0]} to {names[1]} as {names[2]} to the lower right ({path})",
+            title=f"{names[0]} is to {names[1]} as {names[2]} is to the lower right ({path})",
             breaks=(1, columns + 1),
         )
     save_png(out, picture)

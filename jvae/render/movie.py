@@ -13,6 +13,7 @@ from jvae.files import replacing
 from jvae.render.figure import TILE, check_suffix
 
 SIZE = 3 * TILE // 2  # pixels to which a smaller frame is enlarged
+BT709 = 1  # in H.264: the matrix, the primaries and the transfer of high-definition television
 
 
 def check_movie(path: str | os.PathLike[str]) -> None:
@@ -109,20 +110,19 @@ def save_mp4(
     import av  # here, so that jvae works without the extra video
     from av.video.reformatter import ColorRange, Colorspace
 
-    large = [np.asarray(frame.resize(size, Image.Resampling.LANCZOS)) for frame, size in _sized(frames, scale)]
-    height, width = large[0].shape[:2]
-    even = [np.pad(x, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") for x in large]
     pause = max(round(hold / milliseconds), 1)
     shown = [i for i in order for _ in range(pause if i in (0, len(frames) - 1) else 1)]
+    pictures = [_even(frame.resize(size, Image.Resampling.LANCZOS)) for frame, size in _sized(frames, scale)]
     with replacing(path) as part:
         with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as file:
             stream = file.add_stream("libx264", rate=Fraction(1000, milliseconds), options={"crf": str(crf)})
-            stream.height, stream.width = even[0].shape[:2]
+            stream.height, stream.width = pictures[0].shape[:2]
             stream.pix_fmt = "yuv420p"
-            context = stream.codec_context
-            context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+            context = stream.codec_context  # without a name for its colours every player would guess
+            context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
+            context.color_range = ColorRange.MPEG
             for i in shown:
-                frame = av.VideoFrame.from_ndarray(even[i], format="rgb24")
+                frame = av.VideoFrame.from_ndarray(pictures[i], format="rgb24")
                 file.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
             file.mux(stream.encode())
 
@@ -140,6 +140,12 @@ def _sized(frames: np.ndarray, scale: int | None) -> list[tuple[Image.Image, tup
     h, w = frames.shape[1:3]
     scale = scale or -(-SIZE // max(h, w))
     return [(Image.fromarray(frame), (w * scale, h * scale)) for frame in frames]
+
+
+def _even(picture: Image.Image) -> np.ndarray:
+    """[h,w,3], an odd height or width grown by a line like the last."""
+    x = np.asarray(picture)
+    return np.pad(x, ((0, len(x) % 2), (0, x.shape[1] % 2), (0, 0)), mode="edge")
 
 
 def _in_colours(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
