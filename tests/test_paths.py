@@ -209,6 +209,17 @@ def test_even_steps_are_those_of_the_inverse():
     assert even.max() < 1.2 * even.min()
 
 
+def test_even_steps_of_a_way_that_starts_fast():
+    class Linear(Tanh):
+        def decode(self, z):
+            return super().decode(np.arctanh(z.astype(np.float64) / 4))
+
+    start, end = np.array([-3.5], np.float32), np.array([3.5], np.float32)
+    uneven, even = (morph(start, end, 9, "gaussian", even=by)[:, 0] for by in (None, Linear()))
+    assert np.diff(uneven).max() > 5 * np.diff(uneven).min()
+    np.testing.assert_allclose(even, np.linspace(-3.5, 3.5, 9), atol=0.1)
+
+
 def test_even_steps_where_nothing_changes():
     z = latents(2)
     np.testing.assert_array_equal(even_steps(z[0], z[0], 5, model=Tanh()), np.linspace(0, 1, 5))
