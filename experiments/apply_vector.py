@@ -11,14 +11,13 @@ import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
 from jvae.frozen import load_vectors
-from jvae.latent.attribute import Unit, warn_beyond
+from jvae.latent.attribute import UNIT_NAMES, Unit, factor_names, warn_beyond
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 
 FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-UNIT_NAMES = {"unit": "unit lengths", "raw": "raw vectors", "sd": "standard deviations", "probability": "probabilities"}
 
 
 def main(
@@ -70,11 +69,10 @@ def main(
     warn_beyond(vector, latents)
     picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
     if not raw:
-        form = "{:.0%}" if unit == "probability" else "{:+g}"
         picture = labelled(
             split_grid(picture, len(latents), len(factors) + 1),
             rows=faces.names,
-            columns=["original", *(form.format(factor) if factor else "0" for factor in factors)],
+            columns=["original", *factor_names(factors, unit)],
             title=f"{attribute} ({known.kind}), in {UNIT_NAMES[unit]}",
             breaks=(1,),
         )

@@ -59,7 +59,7 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
         test = store.indices("test")
         man = store.attrs[test, store.attribute("Male")]
         start, end = (store.image_ids[test[who]][0] for who in (~man, man))
-        morph.main(out, data, start=start, end=end, gif=figures / "morph.gif")
+        morph.main(out, data, start=start, end=end, movie=figures / "morph.gif")
         for attribute in ("Eyeglasses", "Smiling"):
             apply_vector.main(out, data, attribute)
 

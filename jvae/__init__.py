@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from jvae.errors import InputError
     from jvae.frozen import Model, load
     from jvae.latent.attribute import AttributeVector
+    from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
     from jvae.latent.kinds import Kind
-    from jvae.latent.paths import apply_vector, lerp, morph, slerp
+    from jvae.latent.paths import apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
     from jvae.latent.vectors import AttributeVectors
     from jvae.training.loop import train
 
@@ -31,9 +32,16 @@ _HOMES = {
     "InputError": "errors",
     "Model": "frozen",
     "load": "frozen",
+    "analogy": "latent.grids",
+    "j_diagram": "latent.grids",
+    "neighbourhood": "latent.grids",
+    "sheet": "latent.grids",
     "apply_vector": "latent.paths",
+    "even_steps": "latent.paths",
+    "gaussian_lerp": "latent.paths",
     "Kind": "latent.kinds",
     "lerp": "latent.paths",
+    "loop": "latent.paths",
     "morph": "latent.paths",
     "slerp": "latent.paths",
     "AttributeVector": "latent.attribute",
@@ -50,12 +58,19 @@ __all__ = [
     "Model",
     "PackedStore",
     "RenderedFaces",
+    "analogy",
     "apply_vector",
+    "even_steps",
+    "gaussian_lerp",
+    "j_diagram",
     "lerp",
     "load",
+    "loop",
     "morph",
+    "neighbourhood",
     "pack",
     "preset",
+    "sheet",
     "slerp",
     "train",
 ]

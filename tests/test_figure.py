@@ -3,10 +3,9 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from PIL.GifImagePlugin import GifImageFile
 
 from jvae.errors import InputError
-from jvae.render.figure import TILE, labelled, save_gif, save_histograms, save_png
+from jvae.render.figure import TILE, labelled, save_histograms, save_png
 
 COLOURS = np.array([[200, 30, 30], [30, 160, 30], [30, 30, 220], [220, 180, 20], [20, 180, 200], [180, 20, 180]])
 
@@ -136,44 +135,8 @@ def test_a_failed_write_keeps_what_was(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
         save_png(tmp_path / "a.png", picture + 1)
-    with pytest.raises(OSError, match="No space"):
-        save_gif(tmp_path / "b.gif", picture[None])
     assert (tmp_path / "a.png").read_bytes() == before
     assert os.listdir(tmp_path) == ["a.png"]
-
-
-def ramp(n=6, size=16):
-    k, y, x = np.mgrid[:n, :size, :size]
-    return np.stack([x * k, y * 9, y], -1).astype(np.uint8)
-
-
-def durations(gif):
-    found = []
-    for i in range(gif.n_frames):
-        gif.seek(i)
-        found.append(gif.info["duration"])
-    return found
-
-
-def test_gif_goes_there_and_back_for_ever(tmp_path):
-    frames = ramp(6)
-    save_gif(tmp_path / "a.gif", frames, milliseconds=60, hold=500, scale=2)
-    with GifImageFile(tmp_path / "a.gif") as gif:
-        assert (gif.format, gif.n_frames, gif.size, gif.info["loop"]) == ("GIF", 10, (32, 32), 0)
-        assert durations(gif) == [500, *[60] * 4, 500, *[60] * 4]
-        for i, k in enumerate([0, 1, 2, 3, 4, 5, 4, 3, 2, 1]):
-            gif.seek(i)
-            small = np.asarray(gif.convert("RGB").resize((16, 16), Image.Resampling.BOX), float)
-            assert np.abs(small - frames[k]).mean() < 8
-
-
-def test_gif_one_way_and_of_one_frame(tmp_path):
-    save_gif(tmp_path / "a.gif", ramp(6), there_and_back=False)
-    with GifImageFile(tmp_path / "a.gif") as gif:
-        assert gif.n_frames == 6 and gif.size == (192, 192)
-    save_gif(tmp_path / "b.gif", ramp(1))
-    with GifImageFile(tmp_path / "b.gif") as gif:
-        assert gif.n_frames == 1
 
 
 def test_histograms(tmp_path):
@@ -196,10 +159,6 @@ def test_suffixes_and_empty_input(tmp_path):
     picture = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(InputError, match=r"must end in \.png"):
         save_png(tmp_path / "a.jpg", picture)
-    with pytest.raises(InputError, match=r"must end in \.gif"):
-        save_gif(tmp_path / "a.jpg", picture[None])
-    with pytest.raises(InputError, match="frames must be"):
-        save_gif(tmp_path / "a.gif", picture)
     with pytest.raises(InputError, match=r"must end in \.png"):
         save_histograms(tmp_path / "a.pdf", np.zeros((5, 2)), ["0", "1"])
     with pytest.raises(InputError, match="and d names, not"):

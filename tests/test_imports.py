@@ -32,6 +32,7 @@ ROOMS = set(ORDER[5:]) - {"frozen"}
 
 # What only these modules may import.
 ONLY = {
+    "av": {"render.movie"},
     "flax": {"models.vae"},
     "orbax": {"training.checkpoint"},
     "tensorboardX": {"training.loop", "training.log"},

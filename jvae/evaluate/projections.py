@@ -101,6 +101,7 @@ def score(
             "majority": max(share, 1 - share),
             "balanced": balanced_accuracy(said, has),
         }
-        curves[name] = Curve(*roc_curve(has, along)[:2], rows[name]["auc"])
+        false, true, _ = roc_curve(has, along)
+        curves[name] = Curve(false, true, rows[name]["auc"])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
     return Projections(table.sort_values("auc", ascending=False) if rows else table, curves, missing)

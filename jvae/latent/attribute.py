@@ -14,6 +14,7 @@ from jvae.latent.statistics import Totals
 
 Unit = Literal["unit", "raw", "sd", "probability"]
 UNITS: tuple[str, ...] = get_args(Unit)
+UNIT_NAMES = {"unit": "unit lengths", "raw": "raw vectors", "sd": "standard deviations", "probability": "probabilities"}
 BEYOND = 6.0  # standard deviations: one of 500 million draws from a normal distribution lies as far out
 
 
@@ -97,9 +98,7 @@ class AttributeVector:
         Raises:
           InputError: no or not finite factors, probabilities that are none, an unknown unit.
         """
-        z, factors = np.asarray(z, np.float64), np.asarray(factors, np.float64)
-        if factors.ndim != 1 or not len(factors) or not np.isfinite(factors).all():
-            raise InputError(f"factors must be one or more finite numbers, not {factors}")
+        z, factors = np.asarray(z, np.float64), check_factors(factors)
         if unit != "probability":
             return np.broadcast_to(factors[None, :, None] * self.step(unit), (len(z), len(factors), z.shape[1]))
         if not ((factors > 0) & (factors < 1)).all():
@@ -112,6 +111,20 @@ class AttributeVector:
     def deviations(self, z: np.ndarray) -> np.ndarray:
         """How far latents [...,d] are from the mean of the data along the vector, in its standard deviations: [...]."""
         return np.abs(z @ self.unit - self.mean) / self.spread
+
+
+def check_factors(factors: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Factors as [f] float64; raises InputError unless they are one or more finite numbers."""
+    found = np.asarray(factors, np.float64)
+    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+        raise InputError(f"factors must be one or more finite numbers, not {factors}")
+    return found
+
+
+def factor_names(factors: Sequence[float] | np.ndarray, unit: Unit) -> list[str]:
+    """What a picture calls factors: "+2", "0", or "75%" where they are probabilities."""
+    form = "{:.2g}%" if unit == "probability" else "{:+g}"
+    return [form.format(100 * f if unit == "probability" else f) if f else "0" for f in factors]
 
 
 def warn_beyond(vector: AttributeVector, z: np.ndarray) -> None:

@@ -1,1 +1,1 @@
-"""Latents [r,c,d] in; one labelled picture (PNG or GIF) out."""
+"""Latents [r,c,d] in; one labelled picture (PNG) or a moving one (GIF, MP4) out."""

@@ -1,4 +1,4 @@
-"""Tiles in; labelled PNGs, GIFs and histograms on disk."""
+"""Tiles in; labelled PNGs and histograms on disk."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -85,42 +85,6 @@ def save_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
         Image.fromarray(picture).save(part, format="PNG", optimize=True)
 
 
-def save_gif(
-    path: str | os.PathLike[str],
-    frames: np.ndarray,
-    *,
-    milliseconds: int = 60,
-    hold: int = 600,
-    there_and_back: bool = True,
-    scale: int | None = None,
-) -> None:
-    """Writes an endless animation, whole or not at all.
-
-    Args:
-      path: ends in .gif.
-      frames: uint8 [n,h,w,3].
-      milliseconds: a frame is shown.
-      hold: milliseconds the first and the last are shown.
-      there_and_back: play the frames backwards too, the two ends once a round.
-      scale: enlargement (Lanczos); None brings them to at least 1.5 `TILE` pixels.
-
-    Raises:
-      InputError: no frames, or `path` does not end in .gif.
-      OSError: it cannot be written.
-    """
-    check_suffix(path, ".gif")
-    if frames.ndim != 4 or frames.dtype != np.uint8 or not frames.size:
-        raise InputError(f"frames must be uint8 [n, height, width, 3], not {frames.dtype} {frames.shape}")
-    n, h, w, _ = frames.shape
-    scale = scale or -(-3 * TILE // (2 * max(h, w)))
-    coloured = [_enlarge_in_colours(Image.fromarray(frame), (w * scale, h * scale)) for frame in frames]
-    order = [*range(n), *(range(n - 2, 0, -1) if there_and_back else ())]
-    shown = [hold if i in (0, n - 1) else milliseconds for i in order]
-    first, *rest = (coloured[i] for i in order)
-    with replacing(path) as part:
-        first.save(part, format="GIF", save_all=True, append_images=rest, duration=shown, loop=0, disposal=1)
-
-
 def save_histograms(
     path: str | os.PathLike[str],
     z: np.ndarray,
@@ -170,16 +134,6 @@ def save_histograms(
         figure.text(0.2 / width, 1 - 0.15 / height, title, fontsize=10, va="top")
     with replacing(path) as part:
         figure.savefig(part, format="png")
-
-
-def _enlarge_in_colours(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A frame enlarged, in 256 colours of its own.
-
-    A face lives on few hues, and one palette for all frames turns lips gray. Chosen on the small frame it costs a
-    tenth of the time; dithering only adds noise and bytes.
-    """
-    palette = frame.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
-    return frame.resize(size, Image.Resampling.LANCZOS).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def check_suffix(path: str | os.PathLike[str], suffix: str) -> None:

@@ -1,0 +1,143 @@
+"""Latents in; sheets of latents out: between four faces, of an analogy, around a face. As latents or as pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jvae.errors import InputError
+from jvae.latent.attribute import AttributeVector, Unit
+from jvae.latent.paths import Decoder, Path, decoded, morph
+
+
+def sheet(
+    corners: np.ndarray, rows: int = 8, columns: int = 8, path: Path = "lerp", model: Decoder | None = None
+) -> np.ndarray:
+    """What lies between four latents: the `morph`s of the left and the right edge, and in each row that between them.
+
+    Its edges are the morphs of their corners. On a bent path the inside depends on rows being filled, not columns.
+
+    Args:
+      corners: [4,d] or [2,2,d] float32: top left, top right, bottom left, bottom right.
+      rows: at least 2.
+      columns: at least 2.
+      path: "lerp", "slerp" or "gaussian".
+      model: decodes the points, all at once.
+
+    Returns:
+      [rows,columns,d] float32, the corners bit for bit; with a model uint8 [rows,columns,h,w,3].
+
+    Raises:
+      InputError: fewer rows or columns, an unknown path, or corners of another shape.
+    """
+    corners = np.asarray(corners, np.float32)
+    if corners.shape[:-1] not in ((4,), (2, 2)):
+        raise InputError(f"corners must be latents [4,d] or [2,2,d], not {corners.shape}")
+    if rows < 2 or columns < 2:
+        raise InputError(f"rows={rows} and columns={columns} must be at least 2: the edges are among them")
+    (top, bottom) = corners.reshape(2, 2, -1)
+    left, right = morph(top, bottom, rows, path)
+    return decoded(morph(left, right, columns, path), model)
+
+
+def analogy(
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    steps: int = 10,
+    path: Path = "lerp",
+    model: Decoder | None = None,
+    even: Decoder | None = None,
+) -> np.ndarray:
+    """What is to c as b is to a: the way from c to c + (b - a).
+
+    Args:
+      a: [d] float32.
+      b: likewise.
+      c: likewise.
+      steps: points, both ends included.
+      path: "lerp", "slerp" or "gaussian".
+      model: decodes the points, all at once.
+      even: see `morph`.
+
+    Returns:
+      [steps,d] float32, the first bit for bit `c`, the last the answer; with a model uint8 [steps,h,w,3].
+
+    Raises:
+      InputError: fewer than 2 steps, an unknown path, or latents that are not of one shape [d].
+    """
+    return morph(c, _fourth(a, b, c), steps, path, model, even)
+
+
+def j_diagram(
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    rows: int = 8,
+    columns: int = 8,
+    path: Path = "lerp",
+    model: Decoder | None = None,
+) -> np.ndarray:
+    """The sheet of an analogy (White, Sampling Generative Networks, 2016): a and b over c and c + (b - a).
+
+    The first three corners are given, the fourth is inferred, the rest lies between them.
+
+    Args:
+      a: [d] float32.
+      b: likewise.
+      c: likewise.
+      rows: at least 2.
+      columns: at least 2.
+      path: "lerp", "slerp" (White's) or "gaussian".
+      model: decodes the points, all at once.
+
+    Returns:
+      [rows,columns,d] float32, the corners bit for bit; with a model uint8 [rows,columns,h,w,3].
+
+    Raises:
+      InputError: fewer rows or columns, an unknown path, or latents that are not of one shape [d].
+    """
+    return sheet(np.stack([a, b, c, _fourth(a, b, c)]), rows, columns, path, model)
+
+
+def neighbourhood(
+    z: np.ndarray,
+    vector_x: AttributeVector,
+    vector_y: AttributeVector,
+    factors_x: Sequence[float] | np.ndarray,
+    factors_y: Sequence[float] | np.ndarray,
+    unit: Unit = "unit",
+    model: Decoder | None = None,
+) -> np.ndarray:
+    """A latent shifted along two attributes at once: z + vector_x.shift(z, x) + vector_y.shift(z, y).
+
+    Args:
+      z: [d] float32.
+      vector_x: of the attribute that changes along a row.
+      vector_y: of the attribute that changes down a column.
+      factors_x: [columns].
+      factors_y: [rows].
+      unit: what a factor means; see `AttributeVector.step` and `shift`.
+      model: decodes the points, all at once.
+
+    Returns:
+      [rows,columns,d] float32, `z` bit for bit where both factors are 0; with a model uint8 [rows,columns,h,w,3].
+
+    Raises:
+      InputError: shapes that do not fit, no or not finite factors, an unknown unit.
+    """
+    z, d_x, d_y = np.asarray(z, np.float32), len(vector_x.vector), len(vector_y.vector)
+    if d_x != d_y:
+        raise InputError(f"{vector_x.name} has {d_x} latents and {vector_y.name} {d_y}: take vectors of one run")
+    if z.shape != (d_x,):
+        raise InputError(f"z must be a latent [{d_x}], not {z.shape}")
+    down, right = vector_y.shift(z[None], factors_y, unit)[0], vector_x.shift(z[None], factors_x, unit)[0]
+    shift = down[:, None] + right[None]  # [rows,columns,d]
+    return decoded(np.where(shift == 0, z, z + shift).astype(np.float32), model)  # -0.0 + 0 would lose its sign
+
+
+def _fourth(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """[d] float32, c + (b - a)."""
+    a, b, c = (np.asarray(x, np.float64) for x in (a, b, c))
+    if a.ndim != 1 or not a.shape == b.shape == c.shape:
+        raise InputError(f"a, b and c must be latents of one shape [d], not {a.shape}, {b.shape} and {c.shape}")
+    return (c + (b - a)).astype(np.float32)

@@ -1,0 +1,158 @@
+"""The scripts that draw faces in motion and sheets of them, on a tiny run of rendered faces."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import analogy, attribute_vectors, morph, neighbourhood, sheet
+from jvae import cli
+from jvae.config import BOOK
+from jvae.errors import InputError
+from jvae.frozen import load
+from jvae.mesh import make_mesh
+from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.loop import init_state, run_keys
+from tests.faces import small_store
+
+CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6)
+NAMES = [str(name) for name in small_store().image_ids[:4]]
+A, B, C, D = NAMES
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that was not trained, of large weights, so that its pictures differ."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    mesh = make_mesh(jax.devices()[:1])
+    state = init_state(run_keys(0, mesh)[0], cfg=CFG, total_steps=1, mesh=mesh)
+    claim_run(folder, CFG)
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(0, state._replace(params=jax.tree.map(lambda x: 3 * x, state.params)), objective=1.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def with_vectors(run):
+    attribute_vectors.main(run, small_store().path)
+    return run
+
+
+@pytest.fixture(scope="module")
+def recon(run):
+    """The reconstructions of the four faces, and their originals."""
+    model = load(run)
+    images = np.asarray(small_store().images[:4])
+    return model.decode(model.encode(images)), images
+
+
+def tiles(path, rows, columns):
+    """[r,c,h,w,3] of a bare picture."""
+    with Image.open(path) as image:
+        picture = np.asarray(image)
+    assert picture.shape == (rows * 16, columns * 16, 3)
+    return picture.reshape(rows, 16, columns, 16, 3).swapaxes(1, 2)
+
+
+def script(monkeypatch, main, run, *flags):
+    """Runs a script by its command line."""
+    monkeypatch.setattr(sys, "argv", ["script.py", "--run", str(run), "--data", str(small_store().path), *flags])
+    cli.run(main)
+
+
+def gif_frames(path):
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1), image.size
+
+
+def test_morph_of_two(run, recon, tmp_path, monkeypatch):
+    out, movie = tmp_path / "a.png", tmp_path / "a.gif"
+    flags = f"--start {A} --end {B} --steps 5 --path gaussian --even --raw --out {out} --movie {movie} --frames 6"
+    script(monkeypatch, morph.main, run, *flags.split())
+    found, (decoded, originals) = tiles(out, 1, 7), recon
+    np.testing.assert_array_equal(found[0, [0, -1]], originals[:2])
+    np.testing.assert_allclose(found[0, [1, -2]], decoded[:2], atol=1)
+    count, size = gif_frames(movie)
+    assert size == (192, 192) and 4 <= count <= 10  # frames that look the same are one
+
+
+def test_morph_round_four(run, recon, tmp_path, monkeypatch):
+    out, movie = tmp_path / "a.png", tmp_path / "a.mp4"
+    flags = f"--start {A} --through {B} {C} --end {D} --steps 3 --raw --out {out} --movie {movie} --frames 5"
+    script(monkeypatch, morph.main, run, *flags.split())
+    found, (decoded, originals) = tiles(out, 4, 5), recon
+    np.testing.assert_array_equal(found[:, 0], originals)
+    np.testing.assert_array_equal(found[:, -1], originals[[1, 2, 3, 0]])
+    np.testing.assert_allclose(found[:, 1], decoded, atol=1)
+    np.testing.assert_allclose(found[:, -2], decoded[[1, 2, 3, 0]], atol=1)
+    import av
+
+    with av.open(str(movie)) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 20
+
+
+def test_sheet(run, recon, tmp_path, monkeypatch):
+    out, movie = tmp_path / "a.png", tmp_path / "a.gif"
+    flags = ["--faces", *NAMES, *f"--rows 3 --columns 4 --raw --out {out} --movie {movie} --frames 3 --even".split()]
+    script(monkeypatch, sheet.main, run, *flags)
+    found, (decoded, originals) = tiles(out, 3, 6), recon
+    np.testing.assert_array_equal(found[[0, 0, -1, -1], [0, -1, 0, -1]], originals)
+    np.testing.assert_allclose(found[[0, 0, -1, -1], [1, -2, 1, -2]], decoded, atol=1)
+    assert (found[1, [0, -1]] == 255).all()
+    assert gif_frames(movie)[0] > 1
+
+
+def test_analogy(run, recon, tmp_path, monkeypatch):
+    out, movie = tmp_path / "a.png", tmp_path / "a.gif"
+    flags = f"--a {A} --b {B} --c {C} --rows 3 --columns 4 --raw --out {out} --movie {movie} --frames 4"
+    script(monkeypatch, analogy.main, run, *flags.split())
+    found, (decoded, originals) = tiles(out, 3, 6), recon
+    np.testing.assert_array_equal(found[[0, 0, -1], [0, -1, 0]], originals[:3])
+    np.testing.assert_allclose(found[[0, 0, -1], [1, -2, 1]], decoded[:3], atol=1)
+    model = load(run)
+    a, b, c = model.encode(originals[:3])
+    np.testing.assert_allclose(found[-1, -2], model.decode(c + b - a), atol=1)
+    assert (found[-1, -1] == 255).all()  # nobody knows what it should be
+    assert gif_frames(movie)[1][0] == 2 * gif_frames(movie)[1][1]
+
+
+def test_neighbourhood(with_vectors, recon, tmp_path, monkeypatch):
+    out = tmp_path / "a.png"
+    flags = f"--face {A} --factors-x -1 0 1 2 --factors-y -2 0 2 --unit sd --raw --out {out}"
+    script(monkeypatch, neighbourhood.main, with_vectors, *flags.split())
+    found, (decoded, originals) = tiles(out, 3, 5), recon
+    np.testing.assert_array_equal(found[1, 0], originals[0])
+    assert (found[[0, 2], 0] == 255).all()
+    np.testing.assert_allclose(found[1, 2], decoded[0], atol=1)
+
+
+def test_labelled_pictures_go_to_the_run(with_vectors):
+    run, data = with_vectors, small_store().path
+    morph.main(run, data, A, B, through=(C,), steps=3)
+    sheet.main(run, data, (A, B, C, D), rows=2, columns=2)
+    analogy.main(run, data, A, B, C, rows=2, columns=2)
+    neighbourhood.main(run, data, A, factors_x=(0, 1), factors_y=(0, 1))
+    for name in ("morph", "sheet", "analogy", "neighbourhood"):
+        with Image.open(run / "figures" / f"{name}.png") as image:
+            assert min(image.size) > 2 * 128
+
+
+@pytest.mark.parametrize(
+    ("main", "faces"),
+    [
+        (morph.main, {"start": A, "end": B}),
+        (sheet.main, {"faces": (A, B, C, D)}),
+        (analogy.main, {"a": A, "b": B, "c": C}),
+        (neighbourhood.main, {"face": A}),
+    ],
+)
+def test_wrong_files_are_refused_before_the_run_is_opened(main, faces, tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.png"):
+        main(tmp_path / "none", tmp_path, **faces, out=tmp_path / "a.jpg")
+    if main is not neighbourhood.main:
+        with pytest.raises(InputError, match=r"must end in \.gif or \.mp4"):
+            main(tmp_path / "none", tmp_path, **faces, movie=tmp_path / "a.avi")
+        with pytest.raises(InputError, match="at least"):
+            main(tmp_path / "none", tmp_path, **faces, frames=0)
