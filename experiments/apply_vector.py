@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
 from jvae.render.figure import check_suffix, labelled, save_png
-from jvae.render.grid import render_grid, split_grid
+from jvae.render.grid import join_grid, render_grid, split_grid
+from jvae.render.residual import render_residual
 
 
 def main(
@@ -29,6 +32,7 @@ def main(
     vectors: Path | None = None,
     out: Path | None = None,
     raw: bool = False,
+    residual: bool = False,
 ) -> None:
     """Moves faces along an attribute: a row a face, the original and then a column a factor.
 
@@ -45,6 +49,7 @@ def main(
       vectors: file of the vectors (default: vectors.npz in the run).
       out: PNG to write (default: figures/<attribute>.png in the run).
       raw: bare tiles without labels.
+      residual: paint only the change, onto the original, which keeps its detail.
     """
     out = out or run / "figures" / f"{attribute}.png"
     check_suffix(out, ".png")
@@ -59,8 +64,13 @@ def main(
         )
     vector = known[attribute]
     faces = find_faces(store, images) if images else pick_faces(store, count, split=split, without=attribute, seed=seed)
-    latents = jvae.apply_vector(model.encode(faces.images), vector, factors, unit)
-    picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
+    z = model.encode(faces.images)
+    latents = jvae.apply_vector(z, vector, factors, unit)
+    if residual:
+        tiles = render_residual(model.decode_fn, model.variables, faces.images, z, latents)
+        picture = join_grid(np.concatenate([faces.images[:, None], tiles], axis=1))
+    else:
+        picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
     if not raw:
         names = {"unit": "unit lengths", "raw": "differences of the means", "sd": "standard deviations"}
         picture = labelled(
