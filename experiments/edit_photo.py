@@ -27,7 +27,7 @@ def main(
     run: Path,
     image: Path,
     attribute: str,
-    factors: tuple[float, ...] = (-3, -2, -1, 0, 1, 2, 3),
+    factors: tuple[float, ...] = (-2, -1, 0, 1, 2),
     unit: Literal["unit", "raw", "sd"] = "unit",
     residual: bool = True,
     eyes: tuple[float, float, float, float] | None = None,
@@ -74,8 +74,8 @@ def main(
             "experiments/attribute_vectors.py estimates them anew",
             file=sys.stderr,
         )
-    crop = crop_of(model.config, data, crop)
-    z = model.encode(preprocess(align(photo.pixels, place), model.image_size, crop)[None])
+    cut = crop_of(model.config, data, crop)
+    z = model.encode(preprocess(align(photo.pixels, place), model.image_size, cut)[None])
     latents = jvae.apply_vector(z, vector, factors, unit)
     if residual:
         layers = changes(model.decode_fn, model.variables, z, latents)[0]  # [f,h,w,3]
@@ -83,7 +83,7 @@ def main(
         layers = model.decode(latents)[0].astype(np.float32) / 255
     edited, tiles = photo.pixels, [close_up(photo.pixels, place)]
     for layer in layers:
-        edited = paste(photo.pixels, layer, place, crop, residual=residual)
+        edited = paste(photo.pixels, layer, place, cut, residual=residual)
         tiles.append(close_up(edited, place))
     names = {"unit": "unit lengths", "raw": "differences of the means", "sd": "standard deviations"}
     sheet = labelled(

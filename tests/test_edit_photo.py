@@ -16,13 +16,14 @@ from jvae.config import BOOK
 from jvae.data import eyes as eyes_module
 from jvae.data.eyes import Face
 from jvae.data.faces import crop_of
+from jvae.data.packed import PackedStore, pack
 from jvae.errors import InputError
 from jvae.frozen import Model
 from jvae.latent.statistics import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models import vae
 from tests.celeba_files import encode, picture
-from tests.faces import small_store
+from tests.test_faces import Plain
 
 CFG = BOOK.replace(preset="custom", image_size=16, widths=(4, 8), latent_dim=6)
 EYES = ("--eyes", "200", "180", "290", "186")
@@ -30,13 +31,17 @@ EYES = ("--eyes", "200", "180", "290", "186")
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return Model(CFG, jax.jit(functools.partial(vae.init_variables, vae.VAE(CFG)))(jax.random.key(0)))
+    return Model(CFG, jax.jit(functools.partial(vae.init_variables, vae.VAE(CFG)))(jax.random.key(0, impl="rbg")))
 
 
 @pytest.fixture(scope="module")
-def vectors(model) -> AttributeVectors:
-    store = small_store()
-    stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=32)
+def store(tmp_path_factory) -> PackedStore:
+    return pack(Plain(), tmp_path_factory.mktemp("stores") / "plain", size=16, crop="center", progress=False)
+
+
+@pytest.fixture(scope="module")
+def vectors(model, store) -> AttributeVectors:
+    stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=20)
     return AttributeVectors.from_statistics(stats, store.attribute_names, Origin(step=model.step))
 
 
@@ -59,7 +64,7 @@ def call(main, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def edit(run: Path, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    words = ("--run", run, "--image", run / "me.jpg", "--attribute", "Smiling", *args)
+    words = ("--run", run, "--image", run / "me.jpg", "--attribute", "Eyeglasses", *args)
     return call(edit_photo.main, *words, monkeypatch=monkeypatch)
 
 
@@ -70,14 +75,14 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_the_photograph_is_edited_where_the_face_is(run, monkeypatch, capsys):
     assert edit(run, *EYES, "--factors", 0, 900, monkeypatch=monkeypatch) == 0, capsys.readouterr().err
-    assert "me-Smiling.png with Smiling +900, and me-Smiling-sheet.png" in capsys.readouterr().out
-    before, after = pixels(run / "me.jpg"), pixels(run / "figures" / "me-Smiling.png")
+    assert "me-Eyeglasses.png with Eyeglasses +900, and me-Eyeglasses-sheet.png" in capsys.readouterr().out
+    before, after = pixels(run / "me.jpg"), pixels(run / "figures" / "me-Eyeglasses.png")
     changed = (before != after).any(axis=-1)
     ys, xs = np.nonzero(changed)
     assert changed[200:240, 220:270].mean() > 0.5  # below the eyes
     # The frame's crop reaches 54.9 of its pixels left of an eye and 76.8 above; a pixel of it is 2.36 of these.
     assert 200 - 130 - 20 < xs.min() and xs.max() < 290 + 130 + 20 and 180 - 182 < ys.min()
-    assert pixels(run / "figures" / "me-Smiling-sheet.png").ndim == 3
+    assert pixels(run / "figures" / "me-Eyeglasses-sheet.png").ndim == 3
 
 
 def test_factor_0_is_the_photograph_itself(run, monkeypatch):
@@ -102,7 +107,7 @@ def test_the_face_is_looked_for(run, monkeypatch, capsys):
     ("args", "message"),
     [
         ((), "no face found in me.jpg: say where the eyes are"),
-        ((*EYES, "--attribute", "Smilling"), "did you mean Smiling"),
+        ((*EYES, "--attribute", "Eyeglases"), "did you mean Eyeglasses"),
         ((*EYES, "--out", "me.jpg"), "must end in .png"),
         ((*EYES[:3], "900", "186"), "the eye 900 186 lies outside of me.jpg, which is 500x400 pixels"),
         ((*EYES, "--factors", "nan"), "factors must be one or more finite numbers"),
@@ -122,8 +127,7 @@ def test_the_photograph_is_not_overwritten(run, monkeypatch, capsys):
     assert "is the photograph itself" in capsys.readouterr().err
 
 
-def test_how_a_run_was_cropped():
-    store = small_store()
+def test_how_a_run_was_cropped(store):
     assert crop_of(CFG) == "center" and crop_of(BOOK) == "squash" and crop_of(CFG, None, "squash") == "squash"
     assert crop_of(CFG, store.path) == crop_of(CFG, store.path, "center") == "center"
     with pytest.raises(InputError, match=r"crop=squash, and the images of .* are cropped by center"):
@@ -134,9 +138,8 @@ def test_how_a_run_was_cropped():
         crop_of(BOOK, store.path)
 
 
-def test_apply_vector_paints_only_the_change(run, model, monkeypatch):
-    store = small_store()
-    words = ("--run", run, "--data", store.path, "--attribute", "Smiling", "--count", 2, "--factors", 0, 40, "--raw")
+def test_apply_vector_paints_only_the_change(run, store, monkeypatch):
+    words = ("--run", run, "--data", store.path, "--attribute", "Eyeglasses", "--count", 2, "--factors", 0, 40, "--raw")
     for name, flags in (("a.png", ("--residual",)), ("b.png", ())):
         assert call(apply_vector.main, *words, *flags, "--out", run / name, monkeypatch=monkeypatch) == 0
     painted, decoded = (pixels(run / name).reshape(2, 16, 3, 16, 3).swapaxes(1, 2) for name in ("a.png", "b.png"))

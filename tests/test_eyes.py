@@ -6,7 +6,7 @@ from PIL import Image
 
 from jvae.data import eyes as eyes_module
 from jvae.data.eyes import Face, detect, find_place
-from jvae.data.photo import EYES, Photo
+from jvae.data.photo import EYES, HEIGHT, WIDTH, Photo, align, place_by_eyes
 from jvae.errors import InputError
 from tests.faces import portraits
 
@@ -64,6 +64,23 @@ def test_a_face_is_found_where_it_is_turned_to(drawn, scale, degrees):
     turn = scale * np.exp(1j * np.deg2rad(degrees))
     for at, eye in zip(face, plain, strict=True):
         assert abs(at - (430 + 350j) - turn * (eye - (400 + 300j))) < 0.05 * face.apart
+
+
+@pytest.mark.parametrize(("scale", "degrees"), [(1.3, 0), (2.4, 20), (2.0, -35), (1.7, 80), (2.6, 5)])
+def test_a_rendered_face_comes_back_from_its_eyes(drawn, scale, degrees):
+    image, middle = drawn[0], 450 + 350j
+    photo = canvas((image, scale, degrees, middle))
+    about = (EYES[0] + EYES[1]) / 2  # the drawing is to lie with its middle here in the frame, at its own size
+    at = [scale * np.exp(1j * np.deg2rad(degrees)) * (eye - about) + middle for eye in EYES]
+    place = place_by_eyes(photo, (at[1].real, at[1].imag, at[0].real, at[0].imag))
+    left, top = SIDE / 2 - about.real, SIDE / 2 - about.imag
+    whole = (left, top, left + WIDTH, top + HEIGHT)
+    expected = np.asarray(Image.fromarray(image).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=whole), int)
+    inner = (slice(30, -30), slice(25, -25))
+    found = align(photo.pixels, place).astype(int)[inner]
+    moved = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
+    error = [np.abs(found - np.roll(expected, shift, (0, 1))[inner]).mean() for shift in moved]
+    assert error[0] < 2.5 and error[0] < min(error[1:]) / 2
 
 
 def test_two_faces_the_larger_first(drawn):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from jvae.data import photo as photo_module
@@ -29,7 +30,6 @@ from jvae.data.photo import (
 )
 from jvae.errors import InputError
 from tests.celeba_files import encode, picture
-from tests.faces import portraits
 
 MIDDLE = complex(WIDTH, HEIGHT) / 2
 
@@ -40,12 +40,12 @@ def place_at(middle: complex, scale: float, degrees: float) -> Place:
     return Place(turn, middle - turn * MIDDLE)
 
 
-def points(width: int, height: int) -> np.ndarray:
+def points(width: int, height: int) -> NDArray[np.complex128]:
     """The middles of the pixels: complex [h,w]."""
     return np.arange(width)[None] + 0.5 + 1j * (np.arange(height)[:, None] + 0.5)
 
 
-def scene(at: np.ndarray) -> np.ndarray:
+def scene(at: NDArray[np.complex128]) -> np.ndarray:
     """A smooth picture of points in the frame, 0 to 255: [h,w,3]."""
     x, y = at.real, at.imag
     waves = np.stack([np.sin(x / 9) * np.cos(y / 12), np.sin((x + y) / 14), np.cos(np.abs(at - MIDDLE) / 10)], -1)
@@ -104,28 +104,6 @@ def test_a_plain_photograph_is_plain_however_far_the_frame_reaches_out(middle, s
     assert (found == (10, 130, 250)).all()
 
 
-def on_a_canvas(face: np.ndarray, place: Place) -> np.ndarray:
-    """The face (uint8 [218,178,3]) drawn into a photograph of 900x700."""
-    back, origin = 1 / place.turn, -place.shift / place.turn
-    way = (back.real, -back.imag, origin.real, back.imag, back.real, origin.imag)
-    drawn = Image.fromarray(face).transform((900, 700), Image.Transform.AFFINE, way, Image.Resampling.BICUBIC)
-    return np.asarray(drawn)
-
-
-@pytest.mark.parametrize(("scale", "degrees"), [(1.3, 0), (2.4, 20), (2.0, -35), (1.7, 80), (2.9, 5)])
-def test_a_rendered_face_comes_back_from_its_eyes(scale, degrees):
-    face = portraits(1, 224)[0, 3:221, 23:201]
-    drawn_at = place_at(430 + 340j, scale, degrees)
-    eyes = [drawn_at.turn * eye + drawn_at.shift for eye in EYES]
-    photo = Photo(on_a_canvas(face, drawn_at), "canvas")
-    place = place_by_eyes(photo, (eyes[1].real, eyes[1].imag, eyes[0].real, eyes[0].imag))
-    assert abs(place.turn - drawn_at.turn) < 1e-9 and abs(place.shift - drawn_at.shift) < 1e-9
-    inner = (slice(30, -30), slice(25, -25))
-    found, face = align(photo.pixels, place).astype(int)[inner], face.astype(int)
-    error = {shift: np.abs(found - np.roll(face, shift, (0, 1))[inner]).mean() for shift in [(0, 0), (0, 1), (1, 0)]}
-    assert error[0, 0] < 2 and error[0, 0] < min(error[0, 1], error[1, 0]) / 2
-
-
 def test_eyes_that_are_none():
     photo = Photo(np.zeros((300, 400, 3), np.uint8), "me.jpg")
     for eyes in ((10, 10, 401, 10), (-1, 10, 90, 10), (10, 301, 90, 10), (float("nan"), 10, 90, 10)):
@@ -162,14 +140,13 @@ def test_no_change_changes_nothing_and_no_change_leaves_the_mask(place, crop, se
 def test_the_mask_fades_monotonously():
     place = place_at(300 + 300j, 3, 0)
     found = paste(np.full((600, 600, 3), 40, np.uint8), layer_of(0.5), place, "center")[:, :, 0].astype(int) - 40
-    left, top = place.turn * (15 + 35j) + place.shift == 0, found[300]
-    assert not left and found.min() == 0 and found.max() == 128  # half of 255, rounded
-    for line in (top, found[:, 300], np.diagonal(found)):
+    assert found.min() == 0 and found.max() == 128  # half of 255, rounded
+    for line in (found[300], found[:, 300], np.diagonal(found)):
         half = line[300:]
         assert (np.diff(half) <= 0).all() and half[0] == 128 and half[-1] == 0
         assert len(set(half.tolist())) > 15  # no edge
         np.testing.assert_array_equal(line[:300][::-1], half[: len(line[:300])])
-    whole = np.flatnonzero(top == 128)
+    whole = np.flatnonzero(found[300] == 128)
     assert abs(len(whole) / (3 * 148) - (1 - 2 * FEATHER)) < 0.03
 
 
@@ -189,7 +166,7 @@ def test_a_change_lies_where_the_model_saw_it(scale, degrees, side):
     at = (points(800, 760) - place.shift) / place.turn
     u, v = (at.real - left) / (right - left), (at.imag - top) / (bottom - top)
     whole = (np.minimum(u, 1 - u) > FEATHER) & (np.minimum(v, 1 - v) > FEATHER)
-    assert whole.sum() > 800
+    assert whole.sum() > 700
     assert np.abs(found - 255 * wave(u, v))[whole].max() < 1.5
 
 

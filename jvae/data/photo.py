@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from jvae.data.decode import check_crop, crop_box, read_image
@@ -23,7 +24,7 @@ WIDTH, HEIGHT = 178, 218  # of CelebA's aligned images
 # middles are half a pixel further. The alignment script of ALAE (Pidhorskyi 2020) has them rounded: 69 111 108 111.
 EYES = (69.9 + 111.8j, 108.1 + 111.8j)
 FEWEST = 12  # pixels between the eyes: a face of some 50
-FEATHER = 0.1  # share of the side of what the model sees over which an edit fades in
+FEATHER = 0.18  # share of the side of what the model sees over which an edit fades in
 
 _BAND = 512  # rows pasted at a time
 _AFFINE, _BICUBIC = Image.Transform.AFFINE, Image.Resampling.BICUBIC
@@ -209,13 +210,13 @@ def close_up(pixels: np.ndarray, place: Place, side: int = 320) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels[top:bottom, left:right]).resize(size, _BICUBIC))
 
 
-def _corners(turn: complex, shift: complex, box: tuple[float, float, float, float]) -> np.ndarray:
+def _corners(turn: complex, shift: complex, box: tuple[float, float, float, float]) -> NDArray[np.complex128]:
     """The corners of a box in the frame, in the photograph: complex [4]."""
     left, top, right, bottom = box
     return turn * np.array([left + 1j * top, right + 1j * top, left + 1j * bottom, right + 1j * bottom]) + shift
 
 
-def _around(corners: np.ndarray, pixels: np.ndarray, margin: float = 0) -> tuple[int, int, int, int]:
+def _around(corners: NDArray[np.complex128], pixels: np.ndarray, margin: float = 0) -> tuple[int, int, int, int]:
     """The whole pixels of the photograph around some points: left, top, right, bottom."""
     height, width = pixels.shape[:2]
     low = np.floor([corners.real.min() - margin, corners.imag.min() - margin]).astype(int)
