@@ -7,6 +7,8 @@ writes runs/y/figures/Eyeglasses.png: a row a face, first the original, then a c
 
 from pathlib import Path
 
+import numpy as np
+
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
@@ -14,7 +16,8 @@ from jvae.frozen import load_vectors
 from jvae.latent.attribute import UNIT_NAMES, Unit, factor_names, warn_beyond
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.figure import check_suffix, labelled, save_png
-from jvae.render.grid import render_grid, split_grid
+from jvae.render.grid import join_grid, render_grid, split_grid
+from jvae.render.residual import render_residual
 
 FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -36,6 +39,7 @@ def main(
     vectors: Path | None = None,
     out: Path | None = None,
     raw: bool = False,
+    residual: bool = False,
 ) -> None:
     """Moves faces along an attribute: a row a face, the original and then a column a factor.
 
@@ -56,6 +60,7 @@ def main(
       vectors: file of the vectors (default: vectors.npz in the run).
       out: PNG to write (default: figures/<attribute>.png in the run).
       raw: bare tiles without labels.
+      residual: paint only the change, onto the original, which keeps its detail.
     """
     out = out or run / "figures" / f"{attribute}.png"
     check_suffix(out, ".png")
@@ -65,9 +70,14 @@ def main(
     known = load_vectors(run, model, vectors, find_kind(kind, balance, keep))
     vector = known[attribute]
     faces = find_faces(store, images) if images else pick_faces(store, count, split=split, without=attribute, seed=seed)
-    latents = jvae.apply_vector(model.encode(faces.images), vector, factors, unit)
+    z = model.encode(faces.images)
+    latents = jvae.apply_vector(z, vector, factors, unit)
     warn_beyond(vector, latents)
-    picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
+    if residual:
+        tiles = render_residual(model.decode_fn, model.variables, faces.images, z, latents)
+        picture = join_grid(np.concatenate([faces.images[:, None], tiles], axis=1))
+    else:
+        picture = render_grid(model.decode_fn, model.variables, latents, left=faces.images)
     if not raw:
         picture = labelled(
             split_grid(picture, len(latents), len(factors) + 1),

@@ -15,6 +15,7 @@ from jvae.errors import InputError, unknown
 CROPS: tuple[str, ...] = ("center", "squash")
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO is what many cameras make of a JPEG
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1")  # what telephones make; Pillow cannot read it
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
 
 
@@ -90,7 +91,7 @@ def decode(
         try:
             pixels, height, width, factor = _from_jpeg(image, size, crop)
         except ValueError:  # no JPEG; CMYK; stray bytes that every viewer passes over; or damaged, and Pillow says how
-            pixels = _from_file(image, name)
+            pixels = read_image(image, name)
             height, width = pixels.shape[:2]
     left, top, right, bottom = (edge / factor for edge in crop_box(width, height, crop))
     x, y = math.floor(left), math.floor(top)
@@ -114,14 +115,21 @@ def _from_jpeg(data: bytes, size: int, crop: str) -> tuple[np.ndarray, int, int,
     return pixels, height, width, factor
 
 
-def _from_file(data: bytes, name: str) -> np.ndarray:
-    """Any image that is not a plain JPEG, upright: uint8 [h,w,3]."""
+def read_image(data: bytes, name: str) -> np.ndarray:
+    """Any image, whole and upright: uint8 [h,w,3]; colours as in `preprocess`.
+
+    Raises:
+      InputError: it is no image, is damaged, animated or huge, or of a format that is not read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of size short of Pillow's limit
             picture = Image.open(io.BytesIO(data))
             if picture.format not in _FORMATS:
                 raise InputError(f"{name} is a {picture.format}, not a JPEG: convert it to JPEG or PNG")
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1 and picture.format != "MPO":  # whose further pictures are previews and depths
+                raise InputError(f"{name} is an animation of {frames} pictures: save the one to use as JPEG or PNG")
             picture = ImageOps.exif_transpose(picture)
             if picture.mode.startswith("I;16"):  # which convert would clip, not scale
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -132,7 +140,12 @@ def _from_file(data: bytes, name: str) -> np.ndarray:
     except InputError:
         raise
     except Image.UnidentifiedImageError:
+        if data[4:12] in _HEIC:
+            raise InputError(f"{name} is a HEIC, not a JPEG: convert it to JPEG or PNG") from None
         what = "is empty" if not data else "is not an image"
         raise InputError(f"{name} {what}: give a JPEG or PNG") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise InputError(f"{name} says it has more than {most:,} pixels: scale it down") from None
+    except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{name} is damaged ({error}): replace it") from None

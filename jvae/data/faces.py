@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jvae.config import Config
+from jvae.data.decode import check_crop
 from jvae.data.packed import PackedStore, preprocess
 from jvae.errors import InputError
 
@@ -72,6 +74,30 @@ def pick_faces(
             raise InputError(f"everybody in {split or 'the store'} has {without}: name faces with --images")
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
     return Faces(np.asarray(store.images[rows]), [str(name) for name in store.image_ids[rows]])
+
+
+def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: str | None = None) -> str:
+    """How the images were cropped that a run was trained on, which the run itself does not know.
+
+    Args:
+      config: of the run.
+      path: the packed store it was trained on, if that is there.
+      crop: what the user says.
+
+    Returns:
+      What the store says; else `crop`; else what is usual: "squash" for the preset book, "center" for others.
+
+    Raises:
+      InputError: the store and `crop` contradict one another, `crop` is unknown, or the store does not fit the run.
+    """
+    if crop is not None:
+        check_crop(crop)
+    if path is None:
+        return crop or ("squash" if config.preset == "book" else "center")
+    found = open_store(path, config.image_size).meta.crop
+    if crop not in (None, found):
+        raise InputError(f"crop={crop}, and the images of {path} are cropped by {found}: leave out one of the two")
+    return found
 
 
 def _find_face(store: PackedStore, name: str) -> tuple[np.ndarray, str]:

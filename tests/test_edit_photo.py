@@ -1,0 +1,150 @@
+"""The scripts that paint edits onto photographs, with a small model that was not trained."""
+
+import functools
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import jvae
+from experiments import apply_vector, edit_photo
+from jvae import cli
+from jvae.config import BOOK
+from jvae.data import eyes as eyes_module
+from jvae.data.eyes import Face
+from jvae.data.faces import crop_of
+from jvae.data.packed import PackedStore, pack
+from jvae.errors import InputError
+from jvae.frozen import Model
+from jvae.latent.statistics import attribute_statistics
+from jvae.latent.vectors import AttributeVectors, Origin
+from jvae.models import vae
+from tests.celeba_files import encode, picture
+from tests.test_faces import Plain
+
+CFG = BOOK.replace(preset="custom", image_size=16, widths=(4, 8), latent_dim=6)
+EYES = ("--eyes", "200", "180", "290", "186")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(CFG, jax.jit(functools.partial(vae.init_variables, vae.VAE(CFG)))(jax.random.key(0, impl="rbg")))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> PackedStore:
+    return pack(Plain(), tmp_path_factory.mktemp("stores") / "plain", size=16, crop="center", progress=False)
+
+
+@pytest.fixture(scope="module")
+def vectors(model, store) -> AttributeVectors:
+    stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=20)
+    return AttributeVectors.from_statistics(stats, store.attribute_names, Origin(step=model.step))
+
+
+@pytest.fixture
+def run(model, vectors, tmp_path, monkeypatch) -> Path:
+    """A run directory with vectors, whose model is `model`; and a photograph in it."""
+    vectors.save(tmp_path / "vectors.npz")
+    monkeypatch.setattr(jvae, "load", lambda path: model)
+    (tmp_path / "me.jpg").write_bytes(encode(picture(0, 500, 400)))
+    return tmp_path
+
+
+def call(main, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["script.py", *map(str, args)])
+    try:
+        cli.run(main)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def edit(run: Path, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    words = ("--run", run, "--image", run / "me.jpg", "--attribute", "Eyeglasses", *args)
+    return call(edit_photo.main, *words, monkeypatch=monkeypatch)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_the_photograph_is_edited_where_the_face_is(run, monkeypatch, capsys):
+    assert edit(run, *EYES, "--factors", 0, 900, monkeypatch=monkeypatch) == 0, capsys.readouterr().err
+    assert "me-Eyeglasses.png with Eyeglasses +900, and me-Eyeglasses-sheet.png" in capsys.readouterr().out
+    before, after = pixels(run / "me.jpg"), pixels(run / "figures" / "me-Eyeglasses.png")
+    changed = (before != after).any(axis=-1)
+    ys, xs = np.nonzero(changed)
+    assert changed[200:240, 220:270].mean() > 0.5  # below the eyes
+    # The frame's crop reaches 54.9 of its pixels left of an eye and 76.8 above; a pixel of it is 2.36 of these.
+    assert 200 - 130 - 20 < xs.min() and xs.max() < 290 + 130 + 20 and 180 - 182 < ys.min()
+    assert pixels(run / "figures" / "me-Eyeglasses-sheet.png").ndim == 3
+
+
+def test_factor_0_is_the_photograph_itself(run, monkeypatch):
+    assert edit(run, *EYES, "--factors", 0, "--out", run / "same.png", monkeypatch=monkeypatch) == 0
+    np.testing.assert_array_equal(pixels(run / "same.png"), pixels(run / "me.jpg"))
+    assert edit(run, *EYES, "--factors", 0, "--no-residual", "--out", run / "b.png", monkeypatch=monkeypatch) == 0
+    assert (pixels(run / "b.png") != pixels(run / "me.jpg")).any()  # the decoded face
+
+
+def test_the_face_is_looked_for(run, monkeypatch, capsys):
+    faces = [Face(200 + 180j, 290 + 186j), Face(50 + 60j, 80 + 60j)]
+    monkeypatch.setattr(eyes_module, "detect", lambda photo: faces)
+    assert edit(run, monkeypatch=monkeypatch) == 2
+    assert "me.jpg has 2 faces: choose one with --face" in capsys.readouterr().err
+    assert edit(run, "--face", 1, "--factors", 2, monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr()
+    assert "found a face at 245 183 (90 pixels between the eyes)" in shown.out
+    assert edit(run, "--face", 1, *EYES, monkeypatch=monkeypatch) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "no face found in me.jpg: say where the eyes are"),
+        ((*EYES, "--attribute", "Eyeglases"), "did you mean Eyeglasses"),
+        ((*EYES, "--out", "me.jpg"), "must end in .png"),
+        ((*EYES[:3], "900", "186"), "the eye 900 186 lies outside of me.jpg, which is 500x400 pixels"),
+        ((*EYES, "--factors", "nan"), "factors must be one or more finite numbers"),
+        ((*EYES, "--image", "nobody.jpg"), "there is no file nobody.jpg"),
+    ],
+)
+def test_mistakes_are_one_line(run, args, message, monkeypatch, capsys):
+    assert edit(run, *args, monkeypatch=monkeypatch) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and shown.count("\n") == 1
+    assert not (run / "figures").exists()
+
+
+def test_the_photograph_is_not_overwritten(run, monkeypatch, capsys):
+    (run / "me.png").write_bytes(encode(picture(0, 500, 400), "PNG"))
+    assert edit(run, *EYES, "--image", run / "me.png", "--out", run / "me.png", monkeypatch=monkeypatch) == 2
+    assert "is the photograph itself" in capsys.readouterr().err
+
+
+def test_how_a_run_was_cropped(store):
+    assert crop_of(CFG) == "center" and crop_of(BOOK) == "squash" and crop_of(CFG, None, "squash") == "squash"
+    assert crop_of(CFG, store.path) == crop_of(CFG, store.path, "center") == "center"
+    with pytest.raises(InputError, match=r"crop=squash, and the images of .* are cropped by center"):
+        crop_of(CFG, store.path, "squash")
+    with pytest.raises(InputError, match="unknown crop"):
+        crop_of(CFG, None, "centre")
+    with pytest.raises(InputError, match="holds images of 16x16"):
+        crop_of(BOOK, store.path)
+
+
+def test_apply_vector_paints_only_the_change(run, store, monkeypatch):
+    words = ("--run", run, "--data", store.path, "--attribute", "Eyeglasses", "--count", 2, "--factors", 0, 40, "--raw")
+    for name, flags in (("a.png", ("--residual",)), ("b.png", ())):
+        assert call(apply_vector.main, *words, *flags, "--out", run / name, monkeypatch=monkeypatch) == 0
+    painted, decoded = (pixels(run / name).reshape(2, 16, 3, 16, 3).swapaxes(1, 2) for name in ("a.png", "b.png"))
+    np.testing.assert_array_equal(painted[:, 0], decoded[:, 0])  # the originals
+    np.testing.assert_array_equal(painted[:, 1], painted[:, 0])
+    change = decoded[:, 2].astype(int) - decoded[:, 1]
+    expected = np.clip(painted[:, 0] + change, 0, 255)
+    assert np.abs(painted[:, 2] - expected).max() <= 1 and np.abs(change).max() > 1
