@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import analogy, attribute_vectors, morph, neighbourhood, sheet
+from experiments import (
+    analogy,
+    attribute_scores,
+    attribute_vectors,
+    morph,
+    neighbourhood,
+    sample,
+    sheet,
+    traversals,
+    vector_map,
+)
 from jvae import cli
 from jvae.config import BOOK
 from jvae.errors import InputError
@@ -156,3 +166,56 @@ def test_wrong_files_are_refused_before_the_run_is_opened(main, faces, tmp_path)
             main(tmp_path / "none", tmp_path, **faces, movie=tmp_path / "a.avi")
         with pytest.raises(InputError, match="at least"):
             main(tmp_path / "none", tmp_path, **faces, frames=0)
+
+
+def test_traversals(run, tmp_path, monkeypatch):
+    out = tmp_path / "walks.png"
+    script(monkeypatch, traversals.main, run, *f"--dims 3 --steps 5 --raw --image {A} --out {out}".split())
+    found, model = tiles(out, 3, 5), load(run)
+    z = model.encode(np.asarray(small_store().images[:1]))[0]
+    moved = [
+        (k, np.abs(found[r].astype(int) - model.decode(walk(z, k)).astype(int)).max())
+        for r in range(3)
+        for k in range(6)
+    ]
+    assert sum(difference <= 1 for _, difference in moved) == 3  # each row is the walk along one dimension
+    with pytest.raises(SystemExit, match="2"):
+        script(monkeypatch, traversals.main, run, "--dims", "0")
+
+
+def walk(z, k):
+    points = np.tile(z, (5, 1))
+    points[:, k] = np.linspace(-3, 3, 5)
+    return points
+
+
+@pytest.mark.parametrize("flags", ["--prior normal", "--prior aggregate", "--prior mixture --components 2"])
+def test_samples_of_every_prior(flags, with_vectors, tmp_path, monkeypatch):
+    out = tmp_path / "samples.png"
+    words = ["script.py", "--run", str(with_vectors), *f"{flags} --rows 2 --columns 3 --raw --out {out}".split()]
+    words += ["--data", str(small_store().path)] if "mixture" in flags else []
+    monkeypatch.setattr(sys, "argv", words)
+    cli.run(sample.main)
+    found = tiles(out, 2, 3).astype(int)
+    assert np.abs(found[0, 0] - found[1, 2]).max() > 1
+
+
+def test_a_mixture_needs_faces(run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script.py", "--run", str(run), "--prior", "mixture"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(sample.main)
+    assert "--prior mixture and --data go together" in capsys.readouterr().err
+
+
+def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "scores.png"
+    flags = f"--kind regression --thresholds train --split train --out {out}".split()
+    script(monkeypatch, attribute_scores.main, with_vectors, *flags)
+    shown = capsys.readouterr().out
+    table = (tmp_path / "scores.csv").read_text()
+    assert "attribute,n,share,auc,threshold,accuracy,majority,balanced" in table and "Male" in table
+    assert "means: auc 0." in shown and out.stat().st_size > 10_000
+    out = tmp_path / "map.png"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--run", str(with_vectors), "--kind", "lda", "--out", str(out)])
+    cli.run(vector_map.main)
+    assert out.stat().st_size > 10_000
