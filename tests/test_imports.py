@@ -32,7 +32,7 @@ ROOMS = set(ORDER[5:]) - {"frozen"}
 
 # What only these modules may import.
 ONLY = {
-    "flax": {"models.vae"},
+    "flax": {"models.vae", "models.judge"},
     "orbax": {"training.checkpoint"},
     "tensorboardX": {"training.loop", "training.log"},
     "tensorflow_datasets": {"data.tfds", "data.celeba_builder"},
