@@ -87,7 +87,7 @@ def test_a_bias_before_normalisation_would_change_nothing(small):
     _, variables = small
     x = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
     y = vae.conv.down(x, variables["params"]["encoder"]["kernel_0"])
-    activate = vae._Activate(SMALL.replace(dropout=0.0))
+    activate = vae.Activate(SMALL.bn_epsilon, SMALL.bn_momentum, SMALL.leaky_slope, 0.0)
     rngs: Any = {"params": KEY, "dropout": KEY}
     norm = activate.init(rngs, y, True)
 

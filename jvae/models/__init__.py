@@ -1,1 +1,1 @@
-"""Images in, posteriors out; latents in, images out; and the loss between them."""
+"""Images in, posteriors or attributes out; latents in, images out; and the loss between images."""

@@ -1,4 +1,4 @@
-"""Encoder, Decoder, VAE in Flax linen: the only file that imports flax.
+"""Encoder, Decoder, VAE in Flax linen: with `jvae.models.judge` the only file that imports flax.
 
 The architecture is that of Generative Deep Learning (Foster 2019), chapter 3, with its widths as a parameter. A
 convolution that batch normalisation follows has no bias here: normalisation subtracts it again.
@@ -34,27 +34,42 @@ class Posterior(NamedTuple):
         return self.mean + jnp.exp(0.5 * self.logvar) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
 
 
-class _Activate(nn.Module):
-    """BatchNorm, LeakyReLU, Dropout: what follows every hidden convolution."""
+class Activate(nn.Module):
+    """BatchNorm, LeakyReLU, Dropout: what follows every hidden convolution.
 
-    cfg: Config
+    Attributes:
+      epsilon: added to the variance.
+      momentum: of the running statistics.
+      slope: of LeakyReLU below 0.
+      dropout: its rate.
+    """
+
+    epsilon: float
+    momentum: float
+    slope: float
+    dropout: float
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        cfg, c = self.cfg, (x.shape[-1],)
+        """[b,h,w,c] to the same; needs the random stream "dropout" when training."""
+        c = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, c)
         bias = self.param("bias", nn.initializers.zeros, c)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, c)
         running_var = self.variable("batch_stats", "var", jnp.ones, c)
         if not train:
-            line = norm.scale_and_shift(running_mean.value, running_var.value, scale, bias, cfg.bn_epsilon)
-            return norm.activate(x, *line, cfg.leaky_slope)
+            line = norm.scale_and_shift(running_mean.value, running_var.value, scale, bias, self.epsilon)
+            return norm.activate(x, *line, self.slope)
         words = key_words(self.make_rng("dropout"))
-        y, mean, var = norm.norm_activate(x, scale, bias, words, cfg.bn_epsilon, cfg.leaky_slope, cfg.dropout)
+        y, mean, var = norm.norm_activate(x, scale, bias, words, self.epsilon, self.slope, self.dropout)
         if not self.is_initializing():
             for running, new in ((running_mean, mean), (running_var, var)):
-                running.value = cfg.bn_momentum * running.value + (1 - cfg.bn_momentum) * new
+                running.value = self.momentum * running.value + (1 - self.momentum) * new
         return y
+
+
+def _activate(cfg: Config, name: str) -> Activate:
+    return Activate(cfg.bn_epsilon, cfg.bn_momentum, cfg.leaky_slope, cfg.dropout, name=name)
 
 
 class Encoder(nn.Module):
@@ -71,7 +86,7 @@ class Encoder(nn.Module):
         for i, width in enumerate(cfg.widths):
             kernel = self.param(f"kernel_{i}", nn.initializers.glorot_uniform(), (3, 3, x.shape[-1], width))
             x = conv.down(x, kernel.astype(self.dtype))  # [b,h/2,w/2,width]
-            x = _Activate(cfg, name=f"norm_{i}")(x, train)
+            x = _activate(cfg, f"norm_{i}")(x, train)
         x = x.reshape(x.shape[0], -1)
         # one matrix product for both halves
         x = nn.Dense(2 * cfg.latent_dim, kernel_init=_glorot_halves, dtype=self.dtype, name="posterior")(x)  # [b,2d]
@@ -105,7 +120,7 @@ class Decoder(nn.Module):
             kernel = self.param(f"kernel_{i}", init, (3, 3, width, x.shape[-1]))
             x = conv.up(x, kernel.astype(self.dtype))  # [b,2h,2w,width]
             if i < len(outputs) - 1:
-                x = _Activate(cfg, name=f"norm_{i}")(x, train)
+                x = _activate(cfg, f"norm_{i}")(x, train)
         bias = self.param("bias", nn.initializers.zeros, (3,))
         return nn.sigmoid(x.astype(jnp.float32) + bias.reshape(1, 1, 1, 3))
 

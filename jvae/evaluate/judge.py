@@ -1,0 +1,246 @@
+"""Images in; which attributes they show, by a classifier that knows only photographs, and how far to trust it, out."""
+
+import functools
+import io
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+
+from jvae.data.augment import blur
+from jvae.errors import InputError, unknown
+from jvae.evaluate.projections import balanced_accuracy
+from jvae.evaluate.ranking import roc_auc
+from jvae.files import replacing
+from jvae.mesh import along_data, make_mesh, replicated
+from jvae.models.judge import Features, JudgeNet, Logits, init_variables
+from jvae.models.vae import Variables, to_float
+
+FORMAT = "jvae judge 1"
+BATCH = 128
+SOFT = 1.5 / 64  # standard deviation of a blur such as a VAE's, of the image's size
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, struct.error, zlib.error)
+MEASURES = ("accuracy", "balanced", "auc")
+COLUMNS = ("n", "share", "majority", *MEASURES, *(f"soft {name}" for name in MEASURES))
+
+
+class Judge:
+    """A classifier of attributes, whole on every device of a mesh.
+
+    Attributes:
+      attribute_names: of the a attributes it judges.
+      image_size: height and width in pixels.
+      variables: parameters and running statistics, on the devices.
+      thresholds: [a] float64, the logits from which it says that an attribute is there.
+      scores: its own, on images it was not trained on; a row an attribute. Columns: n (images), share (of them that
+        have it), majority (accuracy of always saying what most are), accuracy, balanced (mean of the accuracies with
+        and without it; guessing: .5), auc (area under the ROC curve), and these three on softened images, "soft …".
+      missing: attribute -> why it is not judged.
+      mesh: the devices.
+      logits_fn: pure: variables, float32 [b,h,w,3] in [0, 1] → logits [b,a] float32.
+      features_fn: pure: the same → features [b,128] float32, which the logits are linear in.
+    """
+
+    def __init__(
+        self,
+        attribute_names: Sequence[str],
+        image_size: int,
+        variables: Variables,
+        thresholds: np.ndarray,
+        scores: pd.DataFrame,
+        missing: Mapping[str, str] | None = None,
+        *,
+        mesh: Mesh | None = None,
+    ) -> None:
+        self.attribute_names, self.image_size = tuple(attribute_names), image_size
+        self.thresholds, self.scores, self.missing = np.asarray(thresholds, np.float64), scores, dict(missing or {})
+        self.mesh = make_mesh() if mesh is None else mesh
+        if problem := self._misfit(variables):
+            raise InputError(f"this is no judge: {problem}")
+        self.variables = jax.device_put(variables, replicated(self.mesh))
+        net = JudgeNet(len(self.attribute_names), image_size)
+        self.logits_fn, self.features_fn = Logits(net), Features(net)
+
+    def attribute(self, name: str) -> int:
+        """The column of attribute `name`; InputError with the reason or the nearest names when it is not judged."""
+        if name in self.attribute_names:
+            return self.attribute_names.index(name)
+        if name in self.missing:
+            raise InputError(f"{name} is not judged: {self.missing[name]}")
+        raise unknown("attribute", name, self.attribute_names)
+
+    def logits(self, images: np.ndarray, *, soft: bool = False) -> np.ndarray:
+        """Logits [n,a] float32 of uint8 images [n,h,w,3], any n; compiled once.
+
+        Args:
+          images: of the judge's size.
+          soft: blur them first, as a VAE might.
+
+        Raises:
+          InputError: the images are of another size or type.
+        """
+        shape = (self.image_size, self.image_size, 3)
+        if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
+            raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
+        return batched_logits(self.logits_fn, self.variables, images, np.arange(len(images)), self.mesh, soft=soft)
+
+    def says(self, logits: np.ndarray) -> np.ndarray:
+        """Which attributes are there, [...,a] bool, by the logits [...,a]."""
+        return np.asarray(logits) >= self.thresholds
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes an .npz without pickles, whole or not at all.
+
+        Raises:
+          OSError: it cannot be written; what was there is as it was.
+        """
+        arrays: dict[str, Any] = _flat(jax.device_get(self.variables))
+        with replacing(path) as part, open(part, "wb") as file:
+            np.savez(
+                file,
+                format=np.array(FORMAT),
+                about=np.array(json.dumps({"image_size": self.image_size, "missing": self.missing})),
+                attribute_names=np.array(self.attribute_names, np.str_),
+                thresholds=self.thresholds,
+                scores=self.scores[list(COLUMNS)].to_numpy(np.float64),
+                **arrays,
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], mesh: Mesh | None = None) -> "Judge":
+        """Reads what `save` wrote.
+
+        Args:
+          path: of the file.
+          mesh: the devices; None takes all there are.
+
+        Raises:
+          InputError: there is no such file, or it is damaged or not of this kind.
+        """
+        try:
+            whole = io.BytesIO(Path(path).read_bytes())
+            with zipfile.ZipFile(whole) as archive:
+                if bad := archive.testzip():  # before anything is believed
+                    raise InputError(f"{path} is damaged: {bad} has changed; train it again")
+            whole.seek(0)
+            with np.load(whole, allow_pickle=False) as npz:
+                if str(npz["format"]) != FORMAT:
+                    raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: train it again")
+                about = json.loads(str(npz["about"]))
+                size, missing = int(about["image_size"]), {str(k): str(v) for k, v in about["missing"].items()}
+                names = tuple(str(name) for name in npz["attribute_names"])
+                scores = pd.DataFrame(npz["scores"], _index(names), COLUMNS)
+                like = _flat(_shapes(len(names), size))
+                variables = _nested({key: npz[key] for key in like})
+                return cls(names, size, variables, npz["thresholds"], scores, missing, mesh=mesh)
+        except FileNotFoundError as error:
+            raise InputError(f"there is no judge at {path}: experiments/train_judge.py trains one") from error
+        except InputError as error:
+            raise error if str(path) in str(error) else InputError(f"{path} is damaged: {error}") from error
+        except (*DAMAGE, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} is damaged or holds no judge: {error}") from error
+
+    def _misfit(self, variables: Variables) -> str | None:
+        """What does not fit together, or None."""
+        a = len(self.attribute_names)
+        if not a or len(set(self.attribute_names)) < a:
+            return f"{a} attributes, {len(set(self.attribute_names))} of them different"
+        if self.thresholds.shape != (a,) or not np.isfinite(self.thresholds).all():
+            return f"{a} attributes need as many finite thresholds, not {self.thresholds.shape}"
+        if tuple(self.scores.index) != self.attribute_names or not set(COLUMNS) <= set(self.scores.columns):
+            return "its scores are of other attributes"
+        like, found = _flat(_shapes(a, self.image_size)), _flat(variables)
+        if like.keys() != found.keys():
+            return f"variables are missing or too many: {', '.join(sorted(like.keys() ^ found.keys()))}"
+        for key, leaf in like.items():
+            value = np.asarray(found[key])
+            if value.shape != leaf.shape or value.dtype != leaf.dtype:
+                return f"{key} is {value.dtype} {list(value.shape)}, not {leaf.dtype} {list(leaf.shape)}"
+            if not np.isfinite(value).all():
+                return f"{key} is not finite"
+        return None
+
+
+def batched_logits(
+    logits_fn: Logits, variables: Variables, images: np.ndarray, rows: np.ndarray, mesh: Mesh, *, soft: bool = False
+) -> np.ndarray:
+    """Logits [m,a] float32 of the `rows` [m] of uint8 images [n,h,w,3], softened if `soft`, in batches of one size."""
+    size = -(-BATCH // mesh.size) * mesh.size
+    found = [np.zeros((0, logits_fn.net.attributes), np.float32)]
+    waiting: list[jax.Array] = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        batch = np.zeros((size, *images.shape[1:]), np.uint8)
+        batch[: len(part)] = images[part]
+        waiting.append(_batch(logits_fn, variables, jax.device_put(batch, along_data(mesh)), soft))
+        if len(waiting) > 2:  # the device works meanwhile, and its memory does not fill with batches that wait
+            found.append(np.asarray(waiting.pop(0)))
+    return np.concatenate([*found, *map(np.asarray, waiting)])[: len(rows)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, soft: bool) -> jax.Array:
+    x = to_float(images)
+    if soft:
+        x = blur(x, jax.numpy.full((x.shape[0],), SOFT * x.shape[1]))
+    return logits_fn(variables, x)
+
+
+def score(
+    attribute_names: Sequence[str], thresholds: np.ndarray, attrs: np.ndarray, sharp: np.ndarray, soft: np.ndarray
+) -> pd.DataFrame:
+    """The table that `Judge.scores` is.
+
+    Args:
+      attribute_names: of the a attributes.
+      thresholds: [a].
+      attrs: [n,a] bool, each attribute with and without.
+      sharp: [n,a], logits of the images.
+      soft: [n,a], logits of the images softened.
+    """
+    rows = []
+    for i, threshold in enumerate(thresholds):
+        has = attrs[:, i]
+        share = float(has.mean())
+        row = {"n": len(has), "share": share, "majority": max(share, 1 - share)}
+        for prefix, logits in (("", sharp[:, i]), ("soft ", soft[:, i])):
+            said = logits >= threshold
+            row[f"{prefix}accuracy"] = float((said == has).mean())
+            row[f"{prefix}balanced"] = balanced_accuracy(said, has)
+            row[f"{prefix}auc"] = roc_auc(logits, has)
+        rows.append(row)
+    return pd.DataFrame(rows, _index(attribute_names), COLUMNS, dtype=np.float64)
+
+
+def _index(names: Sequence[str]) -> pd.Index:
+    return pd.Index(names, name="attribute")
+
+
+def _shapes(a: int, size: int) -> Any:
+    """The variables of a judge of a attributes, as shapes."""
+    net = JudgeNet(a, size)
+    return jax.eval_shape(functools.partial(init_variables, net), jax.random.key(0))
+
+
+def _flat(tree: Any) -> dict[str, Any]:
+    """Leaves by path, "params/head/bias"."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def _nested(flat: Mapping[str, Any]) -> Variables:
+    tree: Variables = {}
+    for key, leaf in flat.items():
+        *rooms, last = key.split("/")
+        functools.reduce(lambda node, room: node.setdefault(room, {}), rooms, tree)[last] = leaf
+    return tree

@@ -1,0 +1,327 @@
+import dataclasses
+import json
+import sys
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from experiments import train_judge as script
+from jvae import cli
+from jvae.data.packed import PackedStore
+from jvae.errors import InputError
+from jvae.evaluate.judge import COLUMNS, Judge, score
+from jvae.mesh import make_mesh, replicated
+from jvae.models.judge import FEATURES, JudgeNet, init_variables, widths
+from jvae.models.vae import to_float
+from jvae.training import judge as training
+from jvae.training.judge import Recipe, class_weights, judge_loss, judgeable, train_judge
+from jvae.training.loop import run_keys
+from tests.faces import small_store
+
+ONE = make_mesh(jax.devices()[:1])
+SHORT = Recipe(epochs=8, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def store():
+    return small_store(600)
+
+
+@pytest.fixture(scope="module")
+def judge(store):
+    return train_judge(store, SHORT, progress=False)
+
+
+def leaves(judge):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(judge.variables)]
+
+
+def same(one, other):
+    assert one.attribute_names == other.attribute_names and one.image_size == other.image_size
+    assert one.missing == other.missing
+    np.testing.assert_array_equal(one.thresholds, other.thresholds)
+    pd.testing.assert_frame_equal(one.scores, other.scores)
+    assert jax.tree.structure(one.variables) == jax.tree.structure(other.variables)
+    for a, b in zip(leaves(one), leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_it_learns_what_faces_show(store, judge):
+    scores = judge.scores.loc[["Male", "Blond_Hair"]]
+    assert (scores[["auc", "soft auc"]] > 0.85).all(axis=None), scores
+    assert (scores[["balanced", "soft balanced"]] > 0.7).all(axis=None), scores
+    test, i = store.indices("test"), judge.attribute("Male")
+    has, logits = store.attrs[test, store.attribute("Male")], judge.logits(store.images[test])
+    soft = judge.logits(store.images[test], soft=True)
+    assert scores.loc["Male", "auc"] == pytest.approx(roc_auc_score(has, logits[:, i]), abs=1e-6)
+    assert scores.loc["Male", "soft auc"] == pytest.approx(roc_auc_score(has, soft[:, i]), abs=1e-6)
+    assert scores.loc["Male", "accuracy"] == pytest.approx((judge.says(logits)[:, i] == has).mean())
+
+
+def test_scores_by_definition():
+    rng = np.random.default_rng(0)
+    has = rng.random((300, 2)) < [0.2, 0.6]
+    sharp, soft = (has * 1.0 + rng.normal(size=has.shape) for _ in range(2))
+    table = score(["Bald", "Male"], np.array([0.3, 0.8]), has, sharp, soft)
+    assert tuple(table.columns) == COLUMNS
+    for i, (name, threshold) in enumerate([("Bald", 0.3), ("Male", 0.8)]):
+        row, share = table.loc[name], has[:, i].mean()
+        assert row["n"] == 300 and row["share"] == share and row["majority"] == max(share, 1 - share)
+        for prefix, logits in (("", sharp), ("soft ", soft)):
+            said = logits[:, i] >= threshold
+            assert row[f"{prefix}accuracy"] == pytest.approx((said == has[:, i]).mean())
+            assert row[f"{prefix}balanced"] == pytest.approx(balanced_accuracy_score(has[:, i], said))
+            assert row[f"{prefix}auc"] == pytest.approx(roc_auc_score(has[:, i], logits[:, i]))
+
+
+def test_class_weights():
+    attrs = np.arange(100)[:, None] < np.array([[10, 50, 100, 0]])
+    weights = class_weights(attrs)
+    assert weights[1, 0] / weights[0, 0] == pytest.approx(3)  # sqrt(.9 / .1)
+    np.testing.assert_allclose(weights[:, 1], 1)
+    shares = np.stack([~attrs, attrs]).mean(1)
+    np.testing.assert_allclose((shares * weights).sum(0)[:2], 1, rtol=1e-6)
+    assert np.isfinite(weights).all()
+
+
+def test_the_loss_by_definition():
+    rng = np.random.default_rng(0)
+    logits, labels, weights = rng.normal(size=(5, 3)) * 4, rng.random((5, 3)) < 0.5, rng.random((2, 3))
+    said = 1 / (1 + np.exp(-logits))
+    expected = -np.where(labels, weights[1] * np.log(said), weights[0] * np.log(1 - said)).mean(1)
+    np.testing.assert_allclose(judge_loss(*map(jnp.asarray, (logits, labels, weights))), expected, rtol=1e-5)
+
+
+def test_the_seed_decides(store, judge):
+    same(judge, train_judge(store, SHORT, progress=False))
+    other = train_judge(store, dataclasses.replace(SHORT, seed=1), progress=False)
+    assert not any(np.array_equal(a, b) for a, b in zip(leaves(judge), leaves(other), strict=True) if a.ndim > 1)
+
+
+def test_two_devices_train_as_one_does_and_trace_once(store, traced_once, monkeypatch):
+    traced, honest = traced_once(lambda state: state), training.judge_step
+    names, _ = judgeable(store)
+    rows, columns = store.indices("train"), [store.attribute(name) for name in names]
+    attrs = store.attrs[rows][:, columns]
+    steps = round(SHORT.epochs * len(rows) / SHORT.batch_size)  # as in the fixture, which has compiled it
+    found = []
+    for mesh in (make_mesh(), ONE):
+        fixed = {"net": JudgeNet(len(names), 16), "recipe": SHORT, "steps": steps, "mesh": mesh}
+        keys = run_keys(0, mesh)
+        state = training._init(keys[0], **fixed)
+        data = jax.device_put((store.images[rows], attrs, class_weights(attrs)), replicated(mesh))
+        state, loss = training.judge_chunk(state, *data, keys[1:], **fixed)
+        assert int(state.step) == 25
+        found.append((float(loss), np.asarray(state.params["kernel_0"])))
+        monkeypatch.setattr(training, "judge_step", lambda net, tx, state, *rest: honest(net, tx, traced(state), *rest))
+    for _ in range(5):  # the last chunk is partial
+        state, _ = training.judge_chunk(state, *data, keys[1:], **fixed)
+    assert int(state.step) == steps < 6 * training.CHUNK
+    (loss, kernel), (other_loss, other_kernel) = found
+    assert loss == pytest.approx(other_loss, rel=1e-3)
+    assert np.corrcoef(kernel.ravel(), other_kernel.ravel())[0, 1] > 0.999
+
+
+def test_pure_functions_and_their_batches(store, judge):
+    x = to_float(jnp.asarray(store.images[:5]))
+
+    def total(x):
+        logits = judge.logits_fn(judge.variables, x)
+        return logits.sum(), logits
+
+    @jax.jit
+    def all_of(x):
+        return jax.grad(total, has_aux=True)(x), judge.features_fn(judge.variables, x)
+
+    (gradient, logits), features = all_of(x)
+    assert features.shape == (5, FEATURES) and logits.shape == (5, len(judge.attribute_names))
+    head = judge.variables["params"]["head"]
+    np.testing.assert_allclose(features @ head["kernel"] + head["bias"][None], logits, atol=1e-4)
+    np.testing.assert_allclose(judge.logits(store.images)[:5], logits, atol=1e-4)
+    assert judge.logits(store.images).shape == (len(store), logits.shape[1])
+    assert judge.logits(store.images[:0]).shape == (0, logits.shape[1])
+    assert not np.allclose(judge.logits(store.images[:5], soft=True), logits, atol=1e-3)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (jnp.zeros((2, 32, 32, 3)), r"float images \[b,16,16,3\], not float32 \[2, 32, 32, 3\]"),
+        (jnp.zeros((16, 16, 3)), r"not float32 \[16, 16, 3\]"),
+        (jnp.zeros((2, 16, 16, 3), jnp.uint8), "not uint8"),
+    ],
+)
+def test_images_that_do_not_fit(judge, x, said):
+    for function in (judge.logits_fn, judge.features_fn):
+        with pytest.raises(InputError, match=said):
+            function(judge.variables, x)
+    with pytest.raises(InputError, match=r"images must be uint8 \[n,16,16,3\]"):
+        judge.logits(np.zeros((2, 32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("size", [16, 32, 48, 64, 80, 128])
+def test_any_size_of_a_store(size):
+    net = JudgeNet(3, size)
+    variables = jax.eval_shape(lambda key: init_variables(net, key), jax.random.key(0))
+    out = jax.eval_shape(lambda v: net.apply(v, jnp.zeros((2, size, size, 3))), variables)
+    assert [leaf.shape for leaf in jax.tree.leaves(out)] == [(2, 3), (2, FEATURES)]
+    assert widths(size)[-2:] == (128, 128)
+    with pytest.raises(InputError, match="image_size=30"):
+        widths(30)
+
+
+def test_an_attribute_by_name(judge):
+    assert judge.attribute_names[judge.attribute("Smiling")] == "Smiling"
+    with pytest.raises(InputError, match="unknown attribute 'Smilling': did you mean Smiling"):
+        judge.attribute("Smilling")
+    lacking = Judge(
+        judge.attribute_names, 16, judge.variables, judge.thresholds, judge.scores, {"Bald": "none"}, mesh=ONE
+    )
+    with pytest.raises(InputError, match="Bald is not judged: none"):
+        lacking.attribute("Bald")
+
+
+def test_what_does_not_fit_together_is_no_judge(judge):
+    names, thresholds, scores = judge.attribute_names, judge.thresholds, judge.scores
+    cases = [
+        (names[:-1], 16, thresholds, scores, "thresholds"),
+        (names[:-1], 16, thresholds[:-1], scores, "scores are of other attributes"),
+        (names[:-1], 16, thresholds[:-1], scores.iloc[:-1], "params/head/bias is"),
+        ((names[0], *names[:-1]), 16, thresholds, scores, "of them different"),
+        ((), 16, thresholds[:0], scores.iloc[:0], "0 attributes"),
+        (names, 64, thresholds, scores, "missing or too many"),
+        (names, 16, thresholds * np.nan, scores, "finite thresholds"),
+    ]
+    for names, size, thresholds, scores, said in cases:
+        with pytest.raises(InputError, match=said):
+            Judge(names, size, judge.variables, thresholds, scores, mesh=ONE)
+
+
+def test_bad_stores_and_recipes(store):
+    def changed(**fields) -> PackedStore:
+        return dataclasses.replace(store, **fields)
+
+    splits = np.where(store.splits == "validation", "train", store.splits)
+    with pytest.raises(InputError, match="has no validation images"):
+        train_judge(changed(splits=splits), SHORT, mesh=ONE, progress=False)
+    with pytest.raises(InputError, match="has no attribute that some images of each split have"):
+        train_judge(changed(attrs=store.attrs & False), SHORT, mesh=ONE, progress=False)
+    with pytest.raises(InputError, match="do not fill one batch of batch_size=4096"):
+        train_judge(store, dataclasses.replace(SHORT, batch_size=4096), mesh=ONE, progress=False)
+    with pytest.raises(InputError, match="batch_size=15 does not divide over 2 devices"):
+        train_judge(store, dataclasses.replace(SHORT, batch_size=15), progress=False)
+    for field, value in {"epochs": 0, "batch_size": -1, "learning_rate": np.nan, "seed": -1}.items():
+        with pytest.raises(InputError, match=f"{field}={value}"):
+            Recipe(**{field: value})
+
+
+def test_an_attribute_of_one_side_is_left_out(store):
+    attrs, i = store.attrs.copy(), store.attribute("Smiling")
+    attrs[store.indices("test"), i] = True
+    names, missing = judgeable(dataclasses.replace(store, attrs=attrs))
+    n = len(store.indices("test"))
+    assert missing["Smiling"] == f"all of the {n} test images have it" and "Smiling" not in names
+    assert sorted([*names, *missing]) == sorted(store.attribute_names)
+
+
+def test_a_loss_that_is_not_finite_is_named(store, monkeypatch):
+    monkeypatch.setattr(training, "class_weights", lambda attrs: np.full((2, attrs.shape[1]), np.nan, np.float32))
+    with pytest.raises(InputError, match="the loss is not finite before step 25: train with a learning rate below"):
+        train_judge(store, SHORT, progress=False)
+
+
+def test_save_and_load(judge, tmp_path):
+    path = tmp_path / "new" / "judge.npz"
+    judge.save(path)
+    same(judge, Judge.load(path, mesh=ONE))
+    assert [p.name for p in path.parent.iterdir()] == ["judge.npz"]
+    with np.load(path, allow_pickle=False) as npz:
+        assert tuple(npz["attribute_names"]) == judge.attribute_names
+        np.testing.assert_array_equal(npz["params/head/bias"], judge.variables["params"]["head"]["bias"])
+
+
+def test_damage_is_refused(judge, tmp_path):
+    path, cut = tmp_path / "judge.npz", tmp_path / "cut.npz"
+    judge.save(path)
+    whole = path.read_bytes()
+    with pytest.raises(InputError, match=r"there is no judge at .*absent.npz: experiments/train_judge.py"):
+        Judge.load(tmp_path / "absent.npz")
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="is damaged"):
+            Judge.load(cut)
+    rng = np.random.default_rng(0)
+    for place in [*rng.integers(len(whole), size=20), *range(0, 40), *(len(whole) - rng.integers(1, 900, 30))]:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.integers(8)
+        cut.write_bytes(flipped)
+        try:
+            same(judge, Judge.load(cut, mesh=ONE))  # a date in the archive, say
+        except InputError as error:
+            assert str(cut) in str(error)
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(InputError, match="is damaged or holds no judge"):
+        Judge.load(tmp_path / "array.npy")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": np.array("jvae judge 9")}, "is of format 'jvae judge 9'"),
+        ({"about": np.array("{}")}, "is damaged"),
+        ({"about": np.array(json.dumps({"image_size": 16, "missing": []}))}, "is damaged"),
+        ({"about": np.array(json.dumps({"image_size": 30, "missing": {}}))}, "is damaged"),
+        ({"about": np.array(json.dumps({"image_size": 64, "missing": {}}))}, "is damaged"),
+        ({"thresholds": np.zeros(2)}, "finite thresholds"),
+        ({"scores": np.zeros((2, 2))}, "is damaged"),
+        ({"params/head/bias": np.zeros(3, np.float32)}, "params/head/bias is float32"),
+        ({"params/kernel_0": np.full((3, 3, 3, 128), np.nan, np.float32)}, "params/kernel_0 is not finite"),
+        ({"params/kernel_0": np.full((3, 3, 3, 128), 0.0)}, "params/kernel_0 is float64"),
+        ({"attribute_names": np.array(["Male", "Male"])}, "is damaged"),
+        ({"thresholds": np.array(["a"])}, "is damaged"),
+    ],
+)
+def test_wrong_contents_are_refused(judge, tmp_path, change, said):
+    path = tmp_path / "judge.npz"
+    judge.save(path)
+    with np.load(path) as npz:
+        arrays = dict(npz)
+    np.savez(path, **(arrays | change))
+    with pytest.raises(InputError, match=said):
+        Judge.load(path)
+    np.savez(path, **{name: value for name, value in arrays.items() if name not in change})
+    with pytest.raises(InputError, match="is damaged"):
+        Judge.load(path)
+
+
+def test_no_pickles(judge, tmp_path):
+    path = tmp_path / "judge.npz"
+    judge.save(path)
+    with np.load(path) as npz:
+        arrays: dict = dict(npz)
+    np.savez(path, allow_pickle=True, **(arrays | {"thresholds": np.array([{}], object)}))
+    with pytest.raises(InputError, match="is damaged"):
+        Judge.load(path)
+    with zipfile.ZipFile(path) as archive:
+        assert "thresholds.npy" in archive.namelist()
+
+
+def test_the_script(store, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "judge.npz"
+    args = ["--data", str(store.path), "--out", str(out), "--epochs", "8", "--batch-size", "32"]
+    monkeypatch.setattr(sys, "argv", ["train_judge.py", *args])
+    cli.run(script.main)
+    shown = capsys.readouterr().out
+    judge = Judge.load(out)
+    assert all(name in shown for name in (*judge.attribute_names, *judge.missing, "soft balanced", f"wrote {out}"))
+    assert f"auc {judge.scores['auc'].mean():.3f}, blurred {judge.scores['soft auc'].mean():.3f}" in shown
+    monkeypatch.setattr(sys, "argv", ["train_judge.py", *args[:3], str(tmp_path / "judge.bin")])
+    with pytest.raises(SystemExit):
+        cli.run(script.main)
+    assert "must end in .npz" in capsys.readouterr().err
