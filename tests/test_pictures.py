@@ -1,5 +1,6 @@
 """The scripts that draw faces in motion and sheets of them, on a tiny run of rendered faces."""
 
+import json
 import sys
 
 import jax
@@ -14,6 +15,7 @@ from experiments import (
     morph,
     neighbourhood,
     sample,
+    scorecard,
     sheet,
     traversals,
     vector_map,
@@ -24,6 +26,7 @@ from jvae.errors import InputError
 from jvae.frozen import load
 from jvae.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.judge import Recipe, train_judge
 from jvae.training.loop import init_state, run_keys
 from tests.faces import small_store
 
@@ -216,3 +219,22 @@ def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["script.py", "--run", str(with_vectors), "--kind", "lda", "--out", str(out)])
     cli.run(vector_map.main)
     assert out.stat().st_size > 10_000
+
+
+def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
+    judge, out = tmp_path / "judge.npz", tmp_path / "card"
+    train_judge(small_store(), Recipe(epochs=1, batch_size=32), progress=False).save(judge)
+    words = f"--judge {judge} --faces 4 --attributes Male Smiling --truth 3 --keep Young --out {out}".split()
+    script(monkeypatch, scorecard.main, with_vectors, *words)
+    shown = capsys.readouterr().out
+    assert "regression, keeping Young" in shown and "Fréchet distance in the judge's features: the prior" in shown
+    card = json.loads((out / "scorecard.json").read_text())
+    assert set(card["edits"]["regression"]) <= {"Male", "Smiling"}
+    assert -1 < card["reconstruction"]["ssim"] < 1 and card["reconstruction"]["n"] == 6
+    assert card["truth"]["lda"]["Smiling"]["faces"] > 10
+    for kind, row in card["summary"].items():
+        names = [n for n in card["edits"][kind] if all(n in other for other in card["edits"].values())]
+        assert row["attributes"] == len(names)
+    assert {path.name for path in out.iterdir()} == {"scorecard.json", "page.png", "leakage.png"}
+    with pytest.raises(SystemExit, match="2"):
+        script(monkeypatch, scorecard.main, with_vectors, "--judge", str(judge), "--faces", "1")

@@ -1,0 +1,231 @@
+"""A run, its vectors and a judge in; one scorecard out: edits of every kind, reconstruction, samples."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from jvae.data.packed import PackedStore
+from jvae.data.synthetic import RenderedFaces
+from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
+from jvae.evaluate.judge import Judge
+from jvae.evaluate.reconstruction import Scores, evaluate
+from jvae.evaluate.similarity import frechet_distance, ssim
+from jvae.evaluate.truth import Truth, edit_truth
+from jvae.latent.kinds import Kind
+from jvae.latent.priors import aggregate, standard_normal
+from jvae.latent.vectors import AttributeVectors
+from jvae.models.vae import to_float
+
+BATCH = 128
+TRUTHS = ("Eyeglasses", "Smiling", "Wearing_Hat")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorecard:
+    """What `score` finds.
+
+    Attributes:
+      edits: kind of vector -> attribute -> what its edit did.
+      judged: attributes whose flips count as leakage.
+      judge: the judge's own scores, a row an attribute.
+      reconstruction: of the test split.
+      ssim: mean structural similarity of reconstructions.
+      frechet: name of the distribution -> Fréchet distance of its samples to the test split, in the judge's features.
+      truth: kind -> attribute -> the edit beside the face rendered with the attribute.
+      seconds: it took.
+    """
+
+    edits: dict[Kind, dict[str, Edit]]
+    judged: list[str]
+    judge: pd.DataFrame
+    reconstruction: Scores
+    ssim: float
+    frechet: dict[str, float]
+    truth: dict[Kind, dict[str, Truth]]
+    seconds: float
+
+    def shared(self) -> list[str]:
+        """The attributes that every kind could edit, by which kinds are compared."""
+        return [name for name in self.judged if all(name in edits for edits in self.edits.values())]
+
+    def summary(self) -> pd.DataFrame:
+        """A row a kind of vector, over the attributes that all kinds could edit.
+
+        Columns: attributes; hits (the mean largest share of hits at no more than MOST_LEAKAGE of leakage, the figure
+        that sums a kind up); reached (share of attributes that reach WANTED_HITS); leakage, ssim and moved there (means
+        over the attributes that reach it with every kind); factor (mean smallest that does, in standard deviations).
+        """
+        names = self.shared()
+        everywhere = [name for name in names if all(e[name].smallest() is not None for e in self.edits.values())]
+        rows = {}
+        for kind, edits in self.edits.items():
+            at = {name: edits[name].smallest() or 0 for name in everywhere}
+            rows[str(kind)] = {
+                "attributes": len(names),
+                f"hits at {MOST_LEAKAGE:.0%}": _mean([edits[name].hits_at() for name in names]),
+                "reached": _mean([edits[name].smallest() is not None for name in names]),
+                f"leakage at {WANTED_HITS:.0%}": _mean([edits[name].leakage_at() for name in everywhere]),
+                "ssim": _mean([edits[name].ssim[i] for name, i in at.items()]),
+                "moved": _mean([edits[name].moved[i] for name, i in at.items()]),
+                "factor": _mean([FACTORS[i] for i in at.values()]),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
+
+    def table(self, kind: Kind) -> pd.DataFrame:
+        """A row an attribute edited by one kind of vector; columns as in `summary`, and faces."""
+        rows = {}
+        for name, edit in self.edits[kind].items():
+            at = edit.smallest()
+            rows[name] = {
+                "faces": edit.faces,
+                f"hits at {MOST_LEAKAGE:.0%}": edit.hits_at(),
+                "most hits": float(edit.hits.max()),
+                f"leakage at {WANTED_HITS:.0%}": edit.leakage_at(),
+                "ssim": float("nan") if at is None else float(edit.ssim[at]),
+                "moved": float("nan") if at is None else float(edit.moved[at]),
+                "factor": float("nan") if at is None else float(FACTORS[at]),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
+
+    def reconstruction_line(self) -> str:
+        """One line on reconstruction and samples."""
+        r = self.reconstruction
+        samples = ", ".join(f"{name} {value:.2f}" for name, value in self.frechet.items())
+        return (
+            f"reconstruction of {r.n:,} images: squared error {r.error:.5f}, PSNR {r.psnr:.2f} dB, SSIM {self.ssim:.3f}"
+            f", {r.bits_per_dim:.3f} bits/dim; Fréchet distance in the judge's features: {samples}"
+        )
+
+    def best_attributes(self, count: int) -> list[str]:
+        """The attributes whose edits land best with the least leakage, over all kinds."""
+        names = self.shared()
+        return sorted(names, key=lambda name: -max(edits[name].hits_at() for edits in self.edits.values()))[:count]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as numbers, strings, lists and dictionaries; what is not a number is null."""
+        return _plain(
+            {
+                "factors": FACTORS,
+                "judged": self.judged,
+                "judge": self.judge.to_dict("index"),
+                "summary": self.summary().to_dict("index"),
+                "edits": {
+                    str(kind): {name: edit._asdict() for name, edit in edits.items()}
+                    for kind, edits in self.edits.items()
+                },
+                "reconstruction": self.reconstruction._asdict() | {"ssim": self.ssim},
+                "frechet distance in the judge's features": self.frechet,
+                "truth": {
+                    str(kind): {
+                        name: truth._asdict() | {"closed": truth.closed, "spoilt": truth.spoilt}
+                        for name, truth in truths.items()
+                    }
+                    for kind, truths in self.truth.items()
+                },
+                "seconds": self.seconds,
+            }
+        )
+
+
+def score(
+    model: Any,
+    vectors: AttributeVectors,
+    judge: Judge,
+    store: PackedStore,
+    *,
+    kinds: Sequence[Kind],
+    edited: Sequence[str] | None = None,
+    faces: int = 64,
+    truth: int | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] | None = None,
+) -> Scorecard:
+    """Scores a model's edits, reconstructions and samples on the test split of a store.
+
+    Args:
+      model: see `jvae.frozen.Model`.
+      vectors: the sums from which every kind follows.
+      judge: of the same size of images.
+      store: with a test split.
+      kinds: of vectors; one that the sums do not allow raises.
+      edited: attributes to edit; None is all.
+      faces: to edit, an attribute.
+      truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
+      seed: of samples.
+      report: called with a line at each stage.
+
+    Raises:
+      InputError: no test split, or see `judge_edits` and `jvae.latent.kinds.directions`.
+    """
+    start, report = time.perf_counter(), report or (lambda line: None)
+    rows = store.indices("test")
+    images = np.asarray(store.images[rows])
+    attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
+    z = model.encode(images)
+    edits, truths = {}, {}
+    for kind in kinds:
+        known = vectors.of_kind(kind)
+        edits[kind] = judge_edits(model, known, judge, z, attrs, edited=edited, faces=faces)
+        line = f"{kind}: {len(edits[kind])} attributes edited"
+        if truth is not None:
+            names = [name for name in TRUTHS if name in known and name in RenderedFaces.attribute_names]
+            truths[kind] = {name: edit_truth(model, known[name], seed=truth) for name in names}
+            line += "".join(f"; {n} {t.closed:.0%} there, outside x{t.spoilt:.2f}" for n, t in truths[kind].items())
+        report(line)
+    judged = [name for name in judge.attribute_names if name in vectors.attribute_names]
+    scores = evaluate(
+        model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
+    )
+    features = functools.partial(_judge_features, judge.variables, features_fn=judge.features_fn)
+    real, n = _by_batches(features, images), len(images)
+    samples = {
+        "the prior": standard_normal(z.shape[1]).sample(n, seed=seed),
+        "the aggregate": aggregate(vectors.totals).sample(n, seed=seed),
+        "reconstructions": z,
+    }
+    frechet = {
+        name: frechet_distance(_by_batches(features, model.decode(latents)), real) for name, latents in samples.items()
+    }
+    alike = _by_batches(_likeness, images, model.decode(z)).mean()
+    seconds = time.perf_counter() - start
+    return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds)
+
+
+@functools.partial(jax.jit, static_argnames="features_fn")
+def _judge_features(variables: Any, images: jax.Array, *, features_fn: Callable) -> jax.Array:
+    return features_fn(variables, to_float(images))
+
+
+@jax.jit
+def _likeness(first: jax.Array, second: jax.Array) -> jax.Array:
+    return ssim(to_float(first), to_float(second))
+
+
+def _by_batches(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
+    """`function` of the rows of uint8 images [n,h,w,3], BATCH at a time, the last batch filled up: [n,…]."""
+    n, results = len(arrays[0]), []
+    for i in range(0, n, BATCH):
+        parts = [array[i : i + BATCH] for array in arrays]
+        fill = [(0, BATCH - len(parts[0])), (0, 0), (0, 0), (0, 0)]
+        results.append(function(*(np.pad(part, fill) for part in parts)))
+    return np.concatenate(jax.device_get(results))[:n]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,229 @@
+"""Faces and attribute vectors in; whether the edits did what they say, by a judge, out."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jvae.errors import InputError
+from jvae.evaluate.similarity import ssim
+from jvae.latent.attribute import BEYOND
+from jvae.latent.vectors import AttributeVectors
+
+FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
+MOST_LEAKAGE = 0.05
+WANTED_HITS = 0.9
+
+
+class Judge(Protocol):
+    """What says which attributes a picture shows: see `jvae.evaluate.judge.Judge`."""
+
+    @property
+    def attribute_names(self) -> Sequence[str]:
+        """[a], in the columns' order."""
+        ...
+
+    @property
+    def variables(self) -> Any:
+        """What the functions take first."""
+        ...
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """[a], logits at or above which an attribute is there."""
+        ...
+
+    @property
+    def logits_fn(self) -> Callable[[Any, jax.Array], jax.Array]:
+        """Pure: variables, float32 [b,h,w,3] in [0,1] -> [b,a]."""
+        ...
+
+    @property
+    def features_fn(self) -> Callable[[Any, jax.Array], jax.Array]:
+        """Pure: variables, float32 [b,h,w,3] in [0,1] -> [b,k]."""
+        ...
+
+
+class Model(Protocol):
+    """What decodes: see `jvae.frozen.Model`."""
+
+    @property
+    def variables(self) -> Any:
+        """What `decode_fn` takes first."""
+        ...
+
+    @property
+    def decode_fn(self) -> Callable[[Any, jax.Array], jax.Array]:
+        """Pure: variables, latents [b,d] -> float32 [b,h,w,3] in [0,1]."""
+        ...
+
+
+class Edit(NamedTuple):
+    """What one attribute's vector does to faces without it, at each of f factors.
+
+    Attributes:
+      faces: how many of them the judge saw without it, unedited.
+      hits: [f], the share of them that the judge now sees with it.
+      flips: [f,a], the share in which each attribute's judgement turned over.
+      leakage: [f], the mean of `flips` over all other attributes that are judged.
+      moved: [f], the mean distance of the judge's features from the unedited picture's, in units of the root mean
+        square distance between two of those.
+      ssim: [f], the mean structural similarity to the unedited picture.
+    """
+
+    faces: int
+    hits: np.ndarray
+    flips: np.ndarray
+    leakage: np.ndarray
+    moved: np.ndarray
+    ssim: np.ndarray
+
+    def smallest(self, hits: float = WANTED_HITS) -> int | None:
+        """The first factor's index with that share of hits; None where none has it."""
+        reached = np.flatnonzero(self.hits >= hits)
+        return int(reached[0]) if len(reached) else None
+
+    def hits_at(self, leakage: float = MOST_LEAKAGE) -> float:
+        """The largest share of hits among the factors that leak no more than this."""
+        return float(self.hits[self.leakage <= leakage].max())
+
+    def leakage_at(self, hits: float = WANTED_HITS) -> float:
+        """The leakage where the hits reach a share, between two factors by a line; NaN where they never do."""
+        if (last := self.smallest(hits)) is None:
+            return float("nan")
+        if last == 0:
+            return float(self.leakage[0])
+        between = slice(last - 1, last + 1)
+        return float(np.interp(hits, self.hits[between], self.leakage[between]))
+
+
+def judge_edits(
+    model: Model,
+    vectors: AttributeVectors,
+    judge: Judge,
+    z: np.ndarray,
+    attrs: np.ndarray,
+    *,
+    judged: Sequence[str] | None = None,
+    edited: Sequence[str] | None = None,
+    faces: int = 64,
+    factors: np.ndarray = FACTORS,
+) -> dict[str, Edit]:
+    """Edits faces without an attribute by its vector, factor after factor, and has the judge look at them.
+
+    Decoding and judging are one compiled call an attribute: no picture leaves the device.
+
+    Args:
+      model: decodes.
+      vectors: of any kind. Their `attribute_names` are the columns of `attrs`.
+      judge: knows the same attributes, in any order.
+      z: [n,d] float32, latents of held-out faces.
+      attrs: [n,a] bool, their labels.
+      judged: attributes whose flips count as leakage; None is all that the judge knows.
+      edited: attributes to edit; None is all that have a vector and are judged.
+      faces: at most, an attribute; those spread evenly over the rows.
+      factors: [f], the first is 0, in standard deviations along the vector.
+
+    Returns:
+      attribute -> what its edit did; without those of which no face was left to edit.
+
+    Raises:
+      InputError: the judge does not know an attribute, or the factors do not start at 0.
+    """
+    if not len(factors) or factors[0]:
+        raise InputError(
+            f"factors must start at 0, not {factors}: the unedited pictures are what others are held against"
+        )
+    known = list(judge.attribute_names)
+    judged = list(judged if judged is not None else [name for name in known if name in vectors.attribute_names])
+    for name in (*judged, *(edited or ())):
+        if name not in known:
+            raise InputError(f"the judge does not know {name}: it was trained on {', '.join(known)}")
+    columns = np.array([known.index(name) for name in judged])
+    found: dict[str, Edit] = {}
+    for name in edited if edited is not None else [name for name in judged if name in vectors]:
+        without = z[~attrs[:, vectors.attribute_names.index(name)]]
+        if not len(without):
+            continue
+        start = without[np.unique(np.linspace(0, len(without) - 1, faces).round().astype(int))]
+        padded = np.zeros((faces, z.shape[1]), np.float32)
+        padded[: len(start)] = start
+        seen = _judge(
+            (model.variables, judge.variables),
+            padded,
+            len(start),
+            np.asarray(vectors[name].step("sd"), np.float32),
+            np.asarray(factors, np.float32),
+            np.asarray(judge.thresholds, np.float32),
+            functions=(model.decode_fn, judge.logits_fn, judge.features_fn),
+        )
+        said, moved, alike = (np.asarray(value)[: len(start)] for value in seen)
+        it = known.index(name)
+        there = ~said[:, 0, it]
+        if not there.any():
+            continue
+        said, moved, alike = said[there], moved[there], alike[there]
+        flips = (said != said[:, :1]).mean(0)  # [f,a]
+        others = columns[columns != it]
+        found[name] = Edit(
+            faces=len(said),
+            hits=said[:, :, it].mean(0),
+            flips=flips[:, columns],
+            leakage=flips[:, others].mean(1) if len(others) else np.zeros(len(factors)),
+            moved=moved.mean(0),
+            ssim=alike.mean(0),
+        )
+    return found
+
+
+@functools.partial(jax.jit, static_argnames="functions")
+def _judge(
+    variables: tuple[Any, Any],
+    z: jax.Array,
+    count: jax.Array,
+    step: jax.Array,
+    factors: jax.Array,
+    thresholds: jax.Array,
+    *,
+    functions: tuple[Callable, Callable, Callable],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Judgements [n,f,a], moves [n,f] and similarities [n,f] of latents [n,d] edited by factors [f] times step [d].
+
+    The rows from `count` on are filling.
+    """
+    decode_fn, logits_fn, features_fn = functions
+    n, f = z.shape[0], factors.shape[0]
+
+    def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        x = decode_fn(variables[0], z + factor * step[None])
+        return x, logits_fn(variables[1], x), features_fn(variables[1], x)
+
+    base, _, base_features = one_factor(jnp.float32(0))
+    there = (jnp.arange(n) < count)[:, None]
+    squares = base_features.var(0, where=there).sum() * count / jnp.maximum(count - 1, 1)
+    apart = jnp.sqrt(2 * squares)  # root mean square between two faces
+
+    def look(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        x, logits, features = one_factor(factor)
+        said = logits >= thresholds[None]
+        return said, jnp.linalg.norm(features - base_features, axis=1) / apart, ssim(x, base)
+
+    said, moved, alike = jax.lax.map(look, factors)  # [f,n,...]
+    return said.swapaxes(0, 1).reshape(n, f, -1), moved.T, alike.T
+
+
+def leak_matrix(edits: dict[str, Edit], judged: Sequence[str], hits: float = WANTED_HITS) -> np.ndarray:
+    """[a,a]: row, the attribute edited; column, the share of faces in which the judgement of that one turned over.
+
+    At the first factor with a share of hits, or where they are most; NaN in the rows of attributes not edited.
+    """
+    matrix = np.full((len(judged), len(judged)), np.nan)
+    for i, name in enumerate(judged):
+        if name in edits:
+            edit = edits[name]
+            at = edit.smallest(hits)
+            matrix[i] = edit.flips[int(np.argmax(edit.hits)) if at is None else at]
+    return matrix

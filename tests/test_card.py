@@ -1,0 +1,69 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from jvae.evaluate.card import Scorecard
+from jvae.evaluate.edits import FACTORS, Edit
+from jvae.evaluate.reconstruction import Scores
+from jvae.latent.kinds import Kind
+
+FEW = len(FACTORS)
+
+
+def edit(reach, leak):
+    """Hits that grow to `reach` at the last factor, leakage to `leak`."""
+    ramp = np.linspace(0, 1, FEW)
+    return Edit(9, reach * ramp, np.outer(leak * ramp, [1, 1]), leak * ramp, 2 * ramp, 1 - ramp)
+
+
+@pytest.fixture
+def card():
+    edits = {
+        Kind(): {"a": edit(1, 0.5), "b": edit(1, 0.1), "c": edit(0.5, 0)},
+        Kind("lda"): {"a": edit(1, 0.05), "b": edit(0.8, 0.05)},
+    }
+    scores = Scores(5, 0.01, 0.02, 30.0, 200.0, 230.0, 9000.0, 8.0, 20.0)
+    return Scorecard(
+        edits, ["a", "b", "c"], pd.DataFrame({"auc": {"a": 0.9}}), scores, 0.7, {"the prior": 3.0}, {}, 1.0
+    )
+
+
+def test_kinds_are_compared_over_what_all_could_edit(card):
+    assert card.shared() == ["a", "b"]
+    shown = card.summary()
+    assert list(shown["attributes"]) == [2, 2]
+    # difference: a leaks 5 % at a tenth of the way, b half way; lda: both all the way
+    steps = np.linspace(0, 1, FEW)
+    by_hand = [(steps[steps <= 0.1].max() + steps[steps <= 0.5].max()) / 2, (1 + 0.8) / 2]
+    np.testing.assert_allclose(shown["hits at 5%"], by_hand)
+    np.testing.assert_allclose(shown["reached"], [1, 0.5])
+    np.testing.assert_allclose(shown["leakage at 90%"], [0.45, 0.045])  # of a alone, which both reach
+    first = int(np.flatnonzero(steps >= 0.9)[0])
+    np.testing.assert_allclose(shown["factor"], FACTORS[first])
+    np.testing.assert_allclose(shown["ssim"], 1 - steps[first])
+    assert card.best_attributes(1) == ["a"]
+
+
+def test_a_kind_by_itself(card):
+    table = card.table(Kind())
+    assert list(table.index) == ["a", "b", "c"]
+    assert np.isnan(table.loc["c", "leakage at 90%"]) and table.loc["c", "most hits"] == 0.5
+
+
+def test_as_json_has_no_numbers_that_are_none(card):
+    plain = card.as_json()
+    assert plain["edits"]["difference"]["a"]["hits"][-1] == 1.0
+    assert plain["frechet distance in the judge's features"] == {"the prior": 3.0}
+
+    def leaves(value):
+        if isinstance(value, dict):
+            return [leaf for item in value.values() for leaf in leaves(item)]
+        return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list) else [value]
+
+    assert {type(leaf) for leaf in leaves(plain)} <= {int, float, str, type(None)}
+    assert all(np.isfinite(leaf) for leaf in leaves(plain) if isinstance(leaf, float))
+
+
+def test_one_line_on_the_rest(card):
+    line = card.reconstruction_line()
+    assert "squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim" in line and "the prior 3.00" in line
