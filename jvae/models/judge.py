@@ -13,7 +13,7 @@ from jvae.models.vae import Activate, Variables
 
 FEATURES = 128
 WIDTH = 128  # channels of the last two convolutions; each before has half of the next, LEAST at least
-LEAST = 32
+LEAST = 16
 SMALLEST = 4  # height and width at which no convolution follows
 EPSILON, MOMENTUM, SLOPE = 1e-3, 0.95, 0.1
 

@@ -42,7 +42,7 @@ class Recipe:
       seed: of everything random.
     """
 
-    epochs: float = 15
+    epochs: float = 12
     batch_size: int = 128
     learning_rate: float = 2e-3
     seed: int = 0
