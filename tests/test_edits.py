@@ -1,6 +1,7 @@
 """Edits of a world in which all is known: a latent gives three patches their brightness, and the judge reads them."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +33,7 @@ def read(variables, x):
 
 
 @pytest.fixture
-def judge():
+def judge() -> Any:
     return SimpleNamespace(
         attribute_names=("Smiling", "Male", "Eyeglasses"),  # in an order of its own
         variables=(),
@@ -42,7 +43,7 @@ def judge():
     )
 
 
-MODEL = SimpleNamespace(variables=(), decode_fn=lambda variables, z: _patches(z))
+MODEL: Any = SimpleNamespace(variables=(), decode_fn=lambda variables, z: _patches(z))
 
 
 def test_an_edit_that_drags_something_along_leaks(judge):
