@@ -33,6 +33,7 @@ def main(
     keep: tuple[str, ...] = ("Male", "Young"),
     attributes: tuple[str, ...] = (),
     faces: int = 64,
+    least_auc: float = card.LEAST_AUC,
     truth: int | None = None,
     vectors: Path | None = None,
     out: Path | None = None,
@@ -45,8 +46,9 @@ def main(
       judge: file of the judge.
       balance: attributes by whose groups the balanced vectors average.
       keep: attributes that the conditional vectors leave alone.
-      attributes: to edit (default: all that the judge knows and that have a vector).
+      attributes: to edit (default: all that the judge tells and that have a vector).
       faces: to edit, an attribute.
+      least_auc: attributes count, as edits and as leakage, that the judge tells this well (area under the ROC curve).
       truth: of rendered faces, another seed than the store's: edits are held against faces rendered with the attribute.
       vectors: file of the vectors (default: vectors.npz in the run).
       out: directory to write (default: scorecard/ in the run).
@@ -62,7 +64,16 @@ def main(
     kinds = [Kind(), Kind("balanced", balance=balance), Kind("regression"), Kind("lda")]
     kinds += [Kind("conditional", keep=keep), Kind("regression", keep=keep)]
     result = card.score(
-        model, known, judging, store, kinds=kinds, edited=attributes or None, faces=faces, truth=truth, report=print
+        model,
+        known,
+        judging,
+        store,
+        kinds=kinds,
+        edited=attributes or None,
+        faces=faces,
+        least_auc=least_auc,
+        truth=truth,
+        report=print,
     )
     shown = result.summary()
     print(shown.to_string(float_format="{:.3f}".format))

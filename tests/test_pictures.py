@@ -224,7 +224,9 @@ def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
 def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     judge, out = tmp_path / "judge.npz", tmp_path / "card"
     train_judge(small_store(), Recipe(epochs=1, batch_size=32), progress=False).save(judge)
-    words = f"--judge {judge} --faces 4 --attributes Male Smiling --truth 3 --keep Young --out {out}".split()
+    words = (
+        f"--judge {judge} --faces 4 --least-auc 0 --attributes Male Smiling --truth 3 --keep Young --out {out}".split()
+    )
     script(monkeypatch, scorecard.main, with_vectors, *words)
     shown = capsys.readouterr().out
     assert "regression, keeping Young" in shown and "Fréchet distance in the judge's features: the prior" in shown
@@ -238,3 +240,6 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     assert {path.name for path in out.iterdir()} == {"scorecard.json", "page.png", "leakage.png"}
     with pytest.raises(SystemExit, match="2"):
         script(monkeypatch, scorecard.main, with_vectors, "--judge", str(judge), "--faces", "1")
+    with pytest.raises(SystemExit, match="2"):
+        script(monkeypatch, scorecard.main, with_vectors, "--judge", str(judge), "--least-auc", "1.1")
+    assert "tells no attribute with an area under the ROC curve of 1.1" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pandas as pd
 
 from jvae.data.packed import PackedStore
 from jvae.data.synthetic import RenderedFaces
+from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.judge import Judge
 from jvae.evaluate.reconstruction import Scores, evaluate
@@ -23,6 +24,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.models.vae import to_float
 
 BATCH = 128
+LEAST_AUC = 0.9
 TRUTHS = ("Eyeglasses", "Smiling", "Wearing_Hat")
 
 
@@ -32,7 +34,7 @@ class Scorecard:
 
     Attributes:
       edits: kind of vector -> attribute -> what its edit did.
-      judged: attributes whose flips count as leakage.
+      judged: attributes that the judge tells well, whose flips count as leakage.
       judge: the judge's own scores, a row an attribute.
       reconstruction: of the test split.
       ssim: mean structural similarity of reconstructions.
@@ -142,6 +144,7 @@ def score(
     kinds: Sequence[Kind],
     edited: Sequence[str] | None = None,
     faces: int = 64,
+    least_auc: float = LEAST_AUC,
     truth: int | None = None,
     seed: int = 0,
     report: Callable[[str], None] | None = None,
@@ -154,31 +157,38 @@ def score(
       judge: of the same size of images.
       store: with a test split.
       kinds: of vectors; one that the sums do not allow raises.
-      edited: attributes to edit; None is all.
+      edited: attributes to edit; None is all that are judged.
       faces: to edit, an attribute.
+      least_auc: an attribute counts, as an edit or as leakage, only when the judge tells it this well on real images:
+        what it can only guess turns over by itself.
       truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
       seed: of samples.
       report: called with a line at each stage.
 
     Raises:
-      InputError: no test split, or see `judge_edits` and `jvae.latent.kinds.directions`.
+      InputError: no test split, the judge tells no attribute that well, or see `judge_edits` and `jvae.latent.kinds.directions`.
     """
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
     images = np.asarray(store.images[rows])
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
+    told = judge.scores["auc"] >= least_auc
+    judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]
+    if not judged:
+        raise InputError(
+            f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it longer"
+        )
     z = model.encode(images)
     edits, truths = {}, {}
     for kind in kinds:
         known = vectors.of_kind(kind)
-        edits[kind] = judge_edits(model, known, judge, z, attrs, edited=edited, faces=faces)
+        edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
         line = f"{kind}: {len(edits[kind])} attributes edited"
         if truth is not None:
             names = [name for name in TRUTHS if name in known and name in RenderedFaces.attribute_names]
             truths[kind] = {name: edit_truth(model, known[name], seed=truth) for name in names}
             line += "".join(f"; {n} {t.closed:.0%} there, outside x{t.spoilt:.2f}" for n, t in truths[kind].items())
         report(line)
-    judged = [name for name in judge.attribute_names if name in vectors.attribute_names]
     scores = evaluate(
         model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
     )
