@@ -166,18 +166,17 @@ def score(
       report: called with a line at each stage.
 
     Raises:
-      InputError: no test split, the judge tells no attribute that well, or see `judge_edits` and `jvae.latent.kinds.directions`.
+      InputError: no test split, the judge tells no attribute that well, or see `judge_edits` and
+        `jvae.latent.kinds.directions`.
     """
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
     images = np.asarray(store.images[rows])
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
-    told = judge.scores["auc"] >= least_auc
+    told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]
     if not judged:
-        raise InputError(
-            f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it longer"
-        )
+        raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
     z = model.encode(images)
     edits, truths = {}, {}
     for kind in kinds:
