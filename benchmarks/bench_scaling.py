@@ -133,7 +133,7 @@ def main(
     """Times an image, and finds the peak of memory, over stores of 10^4 images and more and on 1 to 8 devices.
 
     Args:
-      quick: the preset demo, few steps, once: statistics on 1 and 4 devices, training of 10^4 and 10^5 images.
+      quick: training of 10^4 and 10^5 images alone, with the preset demo, few steps, once.
       path: a packed store of 64x64 to repeat; rendered faces without.
       most: images of the largest store; 10^7 unless told, 10^5 with --quick.
       minutes: leave out the passes of statistics that would take longer than this in all.
@@ -143,28 +143,26 @@ def main(
     most = most or (100_000 if quick else 10_000_000)
     seconds = 10.0 if quick else 60 * minutes
     sizes = {n: f"{word} images" for n, word in WORDS.items() if n <= most}
-    devices = {n: f"{n} virtual CPU device{'s' if n > 1 else ''}" for n in ((1, 4) if quick else (1, 2, 4, 8))}
+    devices = {n: f"{n} virtual CPU device{'s' if n > 1 else ''}" for n in (1, 2, 4, 8)}
     rows: list[timing.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "images.npy"
         np.save(store, some_images(path, 512 if quick else 4096))
         base = {"store": str(store), "preset": "demo" if quick else "celeba64", "steps": 5 if quick else 50}
-        for what in ("statistics", "training"):
-            wanted = {} if quick and what == "statistics" else sizes
+        for what in ("training",) if quick else ("statistics", "training"):
             found: dict[int, list[dict[str, float]]] = {}
             for i in range(rounds):
-                for n in wanted:
+                for n in sizes:
                     if what == "statistics" and n > SMALLEST:
                         expected = n * found[SMALLEST][0]["cost"]
                         if expected > seconds or (i and expected > 60):
                             continue
                         seconds -= expected
                     found.setdefault(n, []).append(measure({**base, "what": what, "count": n}, None))
-            for n in wanted.keys() - found.keys():
+            for n in sizes.keys() - found.keys():
                 print(f"{what} of {sizes[n]} is not measured: it takes too long here (see --minutes)")
-            if wanted:
-                rows += rows_of(f"{base['preset']} {what}", found, wanted, sizes[SMALLEST], rounds)
-            if quick and what == "training":
+            rows += rows_of(f"{base['preset']} {what}", found, sizes, sizes[SMALLEST], rounds)
+            if quick:
                 continue
             found = {}
             for _ in range(rounds):
