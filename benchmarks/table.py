@@ -83,16 +83,17 @@ def markdown(rows: Iterable[Row]) -> str:
 
 
 def _subject(bench: str, rows: list[Row]) -> str:
-    sources = dict.fromkeys((r.device, r.versions.get("jax"), r.versions.get("torch"), r.git, r.command) for r in rows)
+    cases: dict[tuple[str, str | None], dict[bool, Row]] = {}
+    for r in rows:
+        peer = r.peer_name.split(" (")[0] if r.peer_name else None
+        cases.setdefault((r.case, peer), {})[" cores of " not in r.device] = r  # the last of a kind of device counts
+    shown = [r for by_device in cases.values() for r in by_device.values()]
+    sources = dict.fromkeys((r.device, r.versions.get("jax"), r.versions.get("torch"), r.git, r.command) for r in shown)
     lines = [f"**{bench}**", ""]
     for device, jax_version, torch_version, commit, command in sources:
         packages = f"jax {jax_version}" + (f", torch {torch_version}" if torch_version else "")
         lines.append(f"- {device}, {packages}, commit {commit}: `{command}`")
     lines += ["", "| case | CPU | | GPU | |", "|---|---|---|---|---|"]
-    cases: dict[tuple[str, str | None], dict[bool, Row]] = {}
-    for r in rows:
-        peer = r.peer_name.split(" (")[0] if r.peer_name else None
-        cases.setdefault((r.case, peer), {})[" cores of " not in r.device] = r
     for (case, _), by_device in cases.items():
         lines.append("| " + " | ".join([case, *_cells(by_device.get(False)), *_cells(by_device.get(True))]) + " |")
     return "\n".join(lines) + "\n"
