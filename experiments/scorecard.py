@@ -88,11 +88,11 @@ def main(
     some = pick_faces(store, 1, split="test", seed=0)
     z = model.encode(some.images)
     rows, names = [], []
+    shown_kinds = [known.of_kind(kind) for kind in (kinds[0], kinds[2])]
     for name in best:
-        for kind in (kinds[0], kinds[2]):
-            vector = known.of_kind(kind)[name]
-            rows.append(model.decode(jvae.apply_vector(z, vector, np.arange(-3, 4), "sd"))[0])
-            names.append(f"{name}, {kind}")
+        for of_kind in shown_kinds:
+            rows.append(jvae.apply_vector(z, of_kind[name], np.arange(-3, 4), "sd", model)[0])
+            names.append(f"{name}, {of_kind.kind}")
     page = labelled(
         np.stack(rows),
         rows=names,

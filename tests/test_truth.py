@@ -4,7 +4,7 @@ import pytest
 from jvae.data.face_drawing import draw
 from jvae.data.synthetic import attributes, counterfactual, sample_factors
 from jvae.errors import InputError
-from jvae.evaluate.truth import CHANGED, edit_truth
+from jvae.evaluate.truth import CHANGED, edit_truth, rendered_pairs
 from jvae.latent.attribute import AttributeVector
 
 SIZE, SEED, FACES = 16, 7, 100
@@ -31,6 +31,10 @@ def pairs(attribute):
     return (np.asarray(draw(factors, SIZE))[new] for factors in (sampled, changed))
 
 
+def all_pairs(attribute):
+    return rendered_pairs(Pixels(), attribute, seed=SEED, faces=FACES)
+
+
 def vector_of(attribute, direction):
     v = direction.reshape(-1).astype(np.float64)
     return AttributeVector(attribute, v, 10, 10, np.zeros_like(v), spread=float(np.linalg.norm(v)))
@@ -38,13 +42,8 @@ def vector_of(attribute, direction):
 
 def test_by_definition():
     x, target = pairs("Wearing_Hat")
-    found = edit_truth(
-        Pixels(),
-        vector_of("Wearing_Hat", (target - x).mean(0)),
-        seed=SEED,
-        faces=FACES,
-        factors=np.array([0, 0.5, 1, 3]),
-    )
+    hat = vector_of("Wearing_Hat", (target - x).mean(0))
+    found = edit_truth(Pixels(), hat, all_pairs("Wearing_Hat"), factors=np.array([0, 0.5, 1, 3]))
     ought = (np.abs(target - x) > CHANGED).any(-1)
     error = ((x - target) ** 2).mean(-1)
     assert found.faces == len(x) and found.region == pytest.approx(ought.mean())
@@ -57,10 +56,10 @@ def test_by_definition():
 def test_the_way_back_is_worse_than_no_edit():
     x, target = pairs("Eyeglasses")
     away = vector_of("Eyeglasses", (x - target).mean(0))
-    found = edit_truth(Pixels(), away, seed=SEED, faces=FACES, factors=np.array([0, 1.0]))
+    found = edit_truth(Pixels(), away, all_pairs("Eyeglasses"), factors=np.array([0, 1.0]))
     assert found.best == 0 and found.closed == 0 and found.spoilt == 1
 
 
 def test_bad_input():
     with pytest.raises(InputError, match="unknown attribute 'Hat'"):
-        edit_truth(Pixels(), vector_of("Hat", np.ones((SIZE, SIZE, 3))), seed=0)
+        rendered_pairs(Pixels(), "Hat", seed=0)

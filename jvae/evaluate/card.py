@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from jvae.data.packed import PackedStore
-from jvae.data.synthetic import RenderedFaces
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.judge import Judge
 from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.evaluate.similarity import frechet_distance, ssim
-from jvae.evaluate.truth import Truth, edit_truth
+from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
@@ -179,13 +178,14 @@ def score(
         raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
     z = model.encode(images)
     edits, truths = {}, {}
+    rendered = TRUTHS if truth is not None else ()
+    pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
     for kind in kinds:
         known = vectors.of_kind(kind)
         edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
         line = f"{kind}: {len(edits[kind])} attributes edited"
         if truth is not None:
-            names = [name for name in TRUTHS if name in known and name in RenderedFaces.attribute_names]
-            truths[kind] = {name: edit_truth(model, known[name], seed=truth) for name in names}
+            truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
             line += "".join(f"; {n} {t.closed:.0%} there, outside x{t.spoilt:.2f}" for n, t in truths[kind].items())
         report(line)
     scores = evaluate(
@@ -193,15 +193,14 @@ def score(
     )
     features = functools.partial(_judge_features, judge.variables, features_fn=judge.features_fn)
     real, n = _by_batches(features, images), len(images)
+    reconstructions = model.decode(z)
     samples = {
-        "the prior": standard_normal(z.shape[1]).sample(n, seed=seed),
-        "the aggregate": aggregate(vectors.totals).sample(n, seed=seed),
-        "reconstructions": z,
+        "the prior": model.decode(standard_normal(z.shape[1]).sample(n, seed=seed)),
+        "the aggregate": model.decode(aggregate(vectors.totals).sample(n, seed=seed)),
+        "reconstructions": reconstructions,
     }
-    frechet = {
-        name: frechet_distance(_by_batches(features, model.decode(latents)), real) for name, latents in samples.items()
-    }
-    alike = _by_batches(_likeness, images, model.decode(z)).mean()
+    frechet = {name: frechet_distance(_by_batches(features, pictures), real) for name, pictures in samples.items()}
+    alike = _by_batches(_likeness, images, reconstructions).mean()
     seconds = time.perf_counter() - start
     return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds)
 

@@ -67,17 +67,30 @@ class Truth(NamedTuple):
         return float(self.outside[self.best] / self.outside[0]) if self.outside[0] else float("nan")
 
 
-def edit_truth(
-    model: Model, vector: AttributeVector, *, seed: int, faces: int = 128, factors: np.ndarray = FACTORS
-) -> Truth:
-    """Edits rendered faces without an attribute, and holds the edits against the same faces rendered with it.
+class Pairs(NamedTuple):
+    """Rendered faces without an attribute, and the same faces rendered with it.
+
+    Attributes:
+      z: [n,d], latents of those without it.
+      target: float32 [n,h,w,3], those with it.
+      ought: bool [n,h,w,1], the pixels that differ.
+      best: uint8 [n,h,w,3], the reconstructions of those with it.
+    """
+
+    z: np.ndarray
+    target: np.ndarray
+    ought: np.ndarray
+    best: np.ndarray
+
+
+def rendered_pairs(model: Model, attribute: str, *, seed: int, faces: int = 128) -> Pairs:
+    """Renders faces, with and without an attribute.
 
     Args:
       model: of faces of its size.
-      vector: of the attribute, one of `RenderedFaces.attribute_names`.
+      attribute: one of `RenderedFaces.attribute_names`.
       seed: of the faces; one that the model was not trained on.
       faces: how many are rendered; those that have the attribute already are left out.
-      factors: [f], the first is 0, in standard deviations along the vector.
 
     Raises:
       InputError: no such attribute in rendered faces, or all of the faces have it.
@@ -86,18 +99,31 @@ def edit_truth(
     for first in range(0, faces, BATCH):  # in batches of the renderer's own size, which compile once
         indices = np.arange(first, first + BATCH)
         sampled = sample_factors(seed, indices)
-        changed = counterfactual(sampled, vector.name, True)
+        changed = counterfactual(sampled, attribute, True)
         new = np.asarray((attributes(sampled) != attributes(changed)).any(1)) & (indices < faces)
         for kind, into in ((sampled, originals), (changed, targets)):
             into.append(np.asarray(draw(kind, model.image_size))[new])
     x, target = np.concatenate(originals), np.concatenate(targets)
     if not len(x):
-        raise InputError(f"all of the {faces} faces have {vector.name}: render more of them")
-    ought = (np.abs(target - x) > CHANGED).any(-1, keepdims=True)  # [n,h,w,1]
+        raise InputError(f"all of the {faces} faces have {attribute}: render more of them")
+    ought = np.asarray((np.abs(target - x) > CHANGED).any(-1, keepdims=True))
     z, best = (model.encode(np.round(images * 255).astype(np.uint8)) for images in (x, target))
+    return Pairs(z, target, ought, model.decode(best))
+
+
+def edit_truth(model: Model, vector: AttributeVector, pairs: Pairs, *, factors: np.ndarray = FACTORS) -> Truth:
+    """Edits rendered faces without an attribute, and holds the edits against the same faces rendered with it.
+
+    Args:
+      model: decodes.
+      vector: of the attribute.
+      pairs: of the attribute and the model.
+      factors: [f], the first is 0, in standard deviations along the vector.
+    """
+    z, target, ought, best = pairs
     inside, outside = [], []
-    for pictures in (*np.moveaxis(model.decode(apply_vector(z, vector, factors, "sd")), 1, 0), model.decode(best)):
-        error = (pictures.astype(np.float32) / 255 - target) ** 2
-        inside.append(float(error.mean(-1, keepdims=True).mean(where=ought)))
-        outside.append(float(error.mean(-1, keepdims=True).mean(where=~ought)))
-    return Truth(len(x), float(ought.mean()), np.array(inside[:-1]), np.array(outside[:-1]), inside[-1], outside[-1])
+    for pictures in (*np.moveaxis(apply_vector(z, vector, factors, "sd", model), 1, 0), best):
+        error = ((pictures.astype(np.float32) / 255 - target) ** 2).mean(-1, keepdims=True)
+        inside.append(float(error.mean(where=ought)))
+        outside.append(float(error.mean(where=~ought)))
+    return Truth(len(z), float(ought.mean()), np.array(inside[:-1]), np.array(outside[:-1]), inside[-1], outside[-1])

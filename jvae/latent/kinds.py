@@ -172,8 +172,8 @@ def _balanced(sums: Totals, columns: Sequence[str], a: int, balance: tuple[str, 
         n_with, n_without, z_with, z_without = (v[there] for v in (n_with, n_without, z_with, z_without))
         differences = z_with / n_with[:, None] - z_without / n_without[:, None]
         vectors[i] = weights[there] @ differences
-        for side, n in enumerate((n_with, n_without)):
-            squares[i] = (0 if side == 0 else squares[i]) + (weights[there] ** 2 / n).sum() * both.variance[side, i]
+        shares = [(weights[there] ** 2 / n).sum() for n in (n_with, n_without)]
+        squares[i] = shares @ both.variance[:, i]
     return Directions(vectors, np.sqrt(squares), notes)
 
 
