@@ -34,7 +34,7 @@ ROOMS = set(ORDER[5:]) - {"frozen"}
 ONLY = {
     "av": {"render.movie"},
     "cv2": {"data.eyes"},
-    "flax": {"models.vae", "models.judge"},
+    "flax": {"models.vae", "models.inception", "models.judge"},
     "orbax": {"training.checkpoint"},
     "tensorboardX": {"training.loop", "training.log"},
     "tensorflow_datasets": {"data.tfds", "data.celeba_builder"},
