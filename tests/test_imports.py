@@ -77,6 +77,7 @@ def names() -> set[str]:
     return {module.name for module in package()}
 
 
+@functools.cache
 def imports(module: Module) -> set[str]:
     """Everything the module imports, anywhere in it, absolute: `from a import b` gives both a and a.b."""
     found = set()
@@ -126,6 +127,7 @@ def dotted(node: ast.AST) -> str:
     return ""
 
 
+@functools.cache
 def used(module: Module) -> set[str]:
     """All names and attribute chains in the module, and what it imports."""
     return imports(module) | {dotted(n) for n in ast.walk(module.tree) if isinstance(n, ast.Name | ast.Attribute)}

@@ -12,11 +12,12 @@ from PIL import Image, ImageOps
 from jvae.data.resize import resize
 from jvae.errors import InputError, unknown
 
-CROPS: tuple[str, ...] = ("center", "squash")
+CROPS: tuple[str, ...] = ("center", "squash", "rendered")
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO is what many cameras make of a JPEG
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1")  # what telephones make; Pillow cannot read it
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
+_RENDERED_SIDE, _RENDERED_TOP = 157.2, 41.1  # where CelebA's mean eyes come to lie as those of a rendered face do
 
 
 def check_size(size: int) -> None:
@@ -37,11 +38,20 @@ def crop_box(width: int, height: int, crop: str) -> tuple[float, float, float, f
 
     `squash` keeps all. `center` keeps the 148x148 in the middle of CelebA's 178x218, the same part of an image of
     that shape in another resolution, and the largest centred square of any other: it may be a face already cropped.
+    `rendered` differs from it in keeping of CelebA's shape what has the eyes where rendered faces have theirs.
     """
     if crop == "squash":
         return 0, 0, width, height
     if abs(width * _CELEBA_HEIGHT - height * _CELEBA_WIDTH) <= 0.01 * height * _CELEBA_WIDTH:
-        side = width * _CELEBA_CROP / _CELEBA_WIDTH
+        scale = width / _CELEBA_WIDTH
+        if crop == "rendered":
+            left, top, side = (
+                (_CELEBA_WIDTH - _RENDERED_SIDE) / 2 * scale,
+                _RENDERED_TOP * scale,
+                _RENDERED_SIDE * scale,
+            )
+            return left, top, left + side, top + side
+        side = _CELEBA_CROP * scale
     else:
         side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -59,7 +69,7 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
       image: the bytes of a JPEG (or PNG, WebP, BMP), or pixels, uint8 [h,w,3] or [h,w]. Colours become RGB, a
         transparent image gets a white ground, and an Exif orientation is applied.
       size: height and width of the result in pixels, a multiple of 16.
-      crop: "center" or "squash", see `crop_box`.
+      crop: one of CROPS, see `crop_box`.
       name: what to call the image in an error.
 
     Returns:

@@ -94,7 +94,8 @@ def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: st
         check_crop(crop)
     if path is None:
         return crop or ("squash" if config.preset == "book" else "center")
-    found = open_store(path, config.image_size).meta.crop
+    meta = open_store(path, config.image_size).meta
+    found = "rendered" if meta.source == "rendered" else meta.crop
     if crop not in (None, found):
         raise InputError(f"crop={crop}, and the images of {path} are cropped by {found}: leave out one of the two")
     return found

@@ -46,7 +46,7 @@ def pack(
       source: the images.
       out: the directory to make.
       size: height and width in pixels, a multiple of 16.
-      crop: "center" or "squash", see `preprocess`.
+      crop: one of CROPS, see `preprocess`.
       count: pack only so many, evenly spaced over the source; None for all.
       skip_bad: leave out images that cannot be read, and record them in the store's meta.
       overwrite: replace the store that is at `out`.

@@ -40,7 +40,7 @@ class Meta:
       count: images in the store; `counts` has them by split.
       source_count: images in the source, of which these are an even sample if there were more.
       size: height and width in pixels.
-      crop: "center" or "squash".
+      crop: one of CROPS.
       attribute_names: the columns of labels.csv after image_id and split.
       missing: images that the source's table names and the source lacks.
       skipped: by image id, why it was left out.
