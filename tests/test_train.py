@@ -174,6 +174,17 @@ def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
         train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
 
 
+def test_a_config_that_has_changed_is_named(whole, store, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    text = (run / "config.json").read_text()
+    for changed in (text.replace('"latent_dim": 6', '"latent_dim": 7'), text[:-20], "[]"):
+        (run / "config.json").write_text(changed)
+        for use in (lambda: load(run, mesh=ONE), lambda: train(TINY, store, run, mesh=ONE, progress=False)):
+            with pytest.raises(InputError, match=r"config\.json is damaged \(.*\): put back a copy"):
+                use()
+
+
 def test_another_config_is_refused_and_nothing_is_lost(whole, store):
     before = (whole / "config.json").read_bytes()
     with pytest.raises(InputError, match=r"latent_dim=6 \(now 7\): give the same settings, or another --out"):

@@ -7,6 +7,7 @@ which a damaged checkpoint is told from a whole one before anything is done with
 
 import contextlib
 import errno
+import json
 import logging
 import math
 import os
@@ -39,13 +40,17 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every step of
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
-    """The config of a run directory. Raises `InputError` if it is no run."""
+    """The config of a run directory. Raises `InputError` if it is no run, or its config is damaged."""
     path = Path(run) / CONFIG
     if not path.is_file():
         raise InputError(
             f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
         )
-    return Config.from_json(path.read_text())
+    try:
+        fields = unseal(json.loads(path.read_bytes()), older=True)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
+    return Config.from_json(json.dumps(fields))
 
 
 @contextlib.contextmanager
@@ -81,11 +86,11 @@ def claim_run(run: Path, cfg: Config) -> None:
     elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
     with replacing(run / CONFIG) as part:
-        part.write_text(cfg.to_json())
+        part.write_text(json.dumps(seal(json.loads(cfg.to_json())), indent=1) + "\n")
 
 
 def _has_checkpoint(run: Path) -> bool:
-    return bool(_steps(run))
+    return bool(steps_of(run))
 
 
 class Checkpoints:
@@ -97,7 +102,7 @@ class Checkpoints:
 
     def __init__(self, run: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self._run, self._read_only = Path(run), read_only
-        if read_only and not _steps(self._run):
+        if read_only and not steps_of(self._run):
             raise self._none_yet()
         self._manager = self._open()
         self._objectives = {step: self._objective(step) for step in self.steps}
@@ -277,7 +282,7 @@ class Checkpoints:
         return InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
 
     def _disk_full(self, what: str) -> InputError:
-        whole = _steps(self._run)  # those on disk: the one that failed is not among them
+        whole = steps_of(self._run)  # those on disk: the one that failed is not among them
         kept = f"the checkpoint of step {whole[-1]} is kept" if whole else "no checkpoint was saved"
         return InputError(
             f"the disk of {self._run} is too full for a checkpoint: {what}; {kept}: free space and run again"
@@ -303,7 +308,7 @@ class Checkpoints:
         self.close()
 
 
-def _steps(run: Path) -> list[int]:
+def steps_of(run: Path) -> list[int]:
     """Of the checkpoints in a run directory, ascending."""
     folder = run / CHECKPOINTS
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
