@@ -36,7 +36,7 @@ def read_config(run: str | os.PathLike[str]) -> Config:
         raise InputError(
             f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
         )
-    return Config.from_json(path.read_text())
+    return Config.from_json(path.read_bytes(), str(path))
 
 
 def claim_run(run: Path, cfg: Config) -> None:
