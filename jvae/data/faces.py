@@ -74,7 +74,7 @@ def pick_faces(
         if not len(rows):
             raise InputError(f"everybody in {split or 'the store'} has {without}: name faces with --images")
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
-    return Faces(np.asarray(store.images[rows]), [str(name) for name in store.image_ids[rows]])
+    return Faces(store.read(rows), [str(name) for name in store.image_ids[rows]])
 
 
 def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: str | None = None) -> str:
@@ -109,4 +109,4 @@ def _find_face(store: PackedStore, name: str) -> tuple[np.ndarray, str]:
         if not path.is_file():
             raise InputError(f"{error}; nor is there an image file of that name") from error
         return preprocess(read_file(path), store.size, store.meta.crop, name=str(path)), path.name
-    return np.asarray(store.images[row]), name
+    return store.read(np.array([row]))[0], name

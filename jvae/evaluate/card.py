@@ -170,7 +170,7 @@ def score(
     """
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
-    images = np.asarray(store.images[rows])
+    images = store.read(rows)
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
     told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]

@@ -222,6 +222,7 @@ def train_judge(
     net = JudgeNet(len(names), store.size, dtype=jnp.bfloat16 if on_accelerator(mesh) else jnp.float32)
 
     whole = replicated(mesh)
+    store.verify()
     images = to_devices(store.images, rows, mesh, instead="a store of fewer or smaller images")
     labels, weights = jax.device_put((attrs[rows], class_weights(attrs[rows])), whole)
     keys = run_keys(recipe.seed, mesh)
