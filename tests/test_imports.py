@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 ORDER = (
     "errors",
     "files",
+    "fields",
+    "arrays",
     "config",
     "mesh",
     "hashing",
@@ -29,7 +31,7 @@ ORDER = (
     "frozen",
 )
 STANDS_ALONE = {"cli": {"errors"}}  # may import this much, and no module may import it
-ROOMS = set(ORDER[5:]) - {"check", "frozen"}
+ROOMS = set(ORDER[7:]) - {"check", "frozen"}
 
 # What only these modules may import.
 ONLY = {
@@ -42,7 +44,7 @@ ONLY = {
     "tyro": {"cli"},
 }
 NOWHERE = {"tensorflow", "torch", "pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-NO_JAX = ("errors", "files", "cli", "config", "data.celeba", "data.packed")
+NO_JAX = ("errors", "files", "fields", "arrays", "cli", "config", "data.celeba", "data.packed")
 SHARDING_NAMES = {"PartitionSpec", "NamedSharding", "PositionalSharding", "AxisType", "create_device_mesh"}
 
 

@@ -24,6 +24,7 @@ import orbax.checkpoint as ocp
 
 from jvae.config import Config
 from jvae.errors import InputError, InputWarning
+from jvae.fields import build, read_object
 from jvae.files import locked, replacing, seal, unseal
 from jvae.training.state import State
 
@@ -47,10 +48,10 @@ def read_config(run: str | os.PathLike[str]) -> Config:
             f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
         )
     try:
-        fields = unseal(json.loads(path.read_bytes()), older=True)
+        fields = unseal(read_object(path.read_bytes(), "it"), older=True)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
-    return Config.from_json(json.dumps(fields))
+    return build(Config, fields, str(path))
 
 
 @contextlib.contextmanager
