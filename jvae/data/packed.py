@@ -7,6 +7,7 @@ meta.json    `Meta`
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -24,7 +25,7 @@ from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, META, Meta, write_store
 from jvae.errors import InputError, unknown
-from jvae.files import unseal
+from jvae.files import CHECKSUM, seal, unseal
 
 __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
@@ -131,6 +132,11 @@ class PackedStore:
     def attribute_names(self) -> tuple[str, ...]:
         """The names of the columns of `attrs`."""
         return self.meta.attribute_names
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """CRC-32 of `meta`, which has those of all pixels and labels: two stores that have the same are the same."""
+        return seal(dataclasses.asdict(self.meta))[CHECKSUM]
 
     def indices(self, split: str | None) -> np.ndarray:
         """The rows of `split`, or all rows for None, in order: int64 [m].

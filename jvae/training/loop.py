@@ -21,6 +21,7 @@ from jvae.models import loss, vae
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 from jvae.training.checkpoint import Checkpoints, claimed
+from jvae.training.history import recorded
 from jvae.training.log import Log
 from jvae.training.state import init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
@@ -79,10 +80,16 @@ def train(
 
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     whole = replicated(mesh)
-    with ThreadPoolExecutor(2) as beside, claimed(run, cfg), Checkpoints(run) as checkpoints:
+    with (
+        ThreadPoolExecutor(2) as beside,
+        claimed(run, cfg),
+        recorded(run, store, total) as call,
+        Checkpoints(run) as checkpoints,
+    ):
         resumed = checkpoints.restore(state_shapes(cfg, total, mesh))
         step = int(resumed.step) if resumed else 0
         if step >= total:
+            call.ended(step)
             return Outcome(step, total, None, None)
         checking = beside.submit(store.verify, np.concatenate([rows, store.indices("validation")]))
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
@@ -113,6 +120,7 @@ def train(
                     checkpoints.save(step, state, scores.objective if scores else np.inf)
                     report.saved(step)
                     if signum or step == total:
+                        call.ended(step, signum)
                         return Outcome(step, total, scores, signum)
 
 
