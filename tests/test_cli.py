@@ -12,6 +12,7 @@ from jvae import cli
 from jvae.errors import InputError, InputWarning
 
 ROOT = Path(__file__).parent.parent
+TRACEBACKS = "jax_traceback_filtering"
 
 
 def script(count: int = 3, *, out: Path = Path("runs/demo")) -> None:
@@ -125,15 +126,15 @@ def test_debug_tells_all(monkeypatch, capsys):
 
     before = logging.getLogger("absl").level
     monkeypatch.setenv("JAX_TRACEBACK_FILTERING", "auto")
-    filtering = jax.config.read("jax_traceback_filtering")
+    filtering = getattr(jax.config, TRACEBACKS)
     try:
         assert run(main, "--debug", "--count", "2", monkeypatch=monkeypatch) == 2
         shown = capsys.readouterr().err
         assert "Traceback" in shown and shown.endswith("error: count=2: too few\n")
-        assert logging.getLogger("absl").level == logging.INFO and jax.config.read("jax_traceback_filtering") == "off"
+        assert logging.getLogger("absl").level == logging.INFO and getattr(jax.config, TRACEBACKS) == "off"
     finally:
         logging.getLogger("absl").setLevel(before)
-        jax.config.update("jax_traceback_filtering", filtering)
+        jax.config.update(TRACEBACKS, filtering)
     assert run(main, "--count", "2", monkeypatch=monkeypatch) == 2
     assert capsys.readouterr().err == "error: count=2: too few\n"
 
