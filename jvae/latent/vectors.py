@@ -17,6 +17,7 @@ from jvae.latent.kinds import JOINT, Kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
 FORMAT = "jvae attribute vectors 2"
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +205,7 @@ class AttributeVectors:
             raise InputError(f"there are no attribute vectors at {path}: experiments/attribute_vectors.py") from error
         except InputError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, *ZIP_DAMAGE) as error:
             raise InputError(f"{path} is damaged or holds no attribute vectors: {error}") from error
         p, a, d = len(np.atleast_1d(n)), len(columns), arrays[2].shape[-1] if arrays[2].ndim else 0
         shapes = [(p, a), (p, a, a), (p, d), (p, d, d), (p, a, d), (p, a, d), (p, a, a, d)]

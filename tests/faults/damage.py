@@ -27,6 +27,7 @@ from jvae.mesh import make_mesh
 from jvae.models.judge import JudgeNet, init_variables
 from jvae.training.checkpoint import Checkpoints, claim_run, read_config
 from jvae.training.state import State, init_state, state_shapes
+from tests import test_vectors
 from tests.faults.row import Row
 
 CFG = BOOK.replace(preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=8, steps=20, ema_decay=0.9)
@@ -47,12 +48,12 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any]
 
 
-def run(count: int, folder: Path) -> list[Row]:
-    """Damages each kind of thing `count` times."""
+def run(count: int, folder: Path, only: str = "") -> list[Row]:
+    """Damages each kind of thing whose name holds `only`, `count` times."""
     whole = folder / "whole"
     _write(whole)
     rows = []
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if only in kind.name):
         expected, found = kind.read(whole), Counter()
         for i in range(count):
             place, rng = folder / f"{kind.name.replace(' ', '-')}-{i}", np.random.default_rng(i)
@@ -78,7 +79,9 @@ def _outcome(kind: Kind, place: Path, expected: Any) -> str:
             read = kind.read(place)
         except InputError as error:
             text = str(error)
-            return "named" if str(place) in text and "\n" not in text else f"used: {text!r} does not name it in one line"
+            return (
+                "named" if str(place) in text and "\n" not in text else f"used: {text!r} does not name it in one line"
+            )
         except Exception as error:
             return f"used: {type(error).__name__}: {error}"
     if _equal(read, expected):
@@ -133,9 +136,7 @@ def _write(folder: Path) -> None:
     with Checkpoints(folder / "run") as checkpoints:
         for step in (1, 2):
             checkpoints.save(step, jax.device_put(_state(step)), 3.0 - step)
-    from tests.test_vectors import some_totals
-
-    AttributeVectors(some_totals(), NAMES).save(folder / "vectors.npz")
+    AttributeVectors(test_vectors.sums(*test_vectors.data()), test_vectors.NAMES).save(folder / "vectors.npz")
     net = JudgeNet(2, 16)
     scores = pd.DataFrame(np.full((2, len(COLUMNS)), 0.5), pd.Index(NAMES, name="attribute"), COLUMNS)
     variables = jax.device_get(init_variables(net, jax.random.key(0)))
@@ -175,14 +176,15 @@ KINDS = (
 )
 
 
-def main(count: int, folder: Path) -> None:
+def main(count: int, folder: Path, only: str = "") -> None:
     """Damages everything that is read back.
 
     Args:
       count: of each kind.
       folder: to work in; must not be there.
+      only: what has this in its name.
     """
-    for row in run(count, folder):
+    for row in run(count, folder, only):
         print(row)
 
 

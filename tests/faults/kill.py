@@ -38,7 +38,9 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
                 child.equip(place, task, whole)
                 killed, wrong = _trial(task, place, whole, cache, share, begins, lasts, at_write=at_write)
                 if wrong:
-                    (place / "killed.txt").write_text(f"at {share:.3f} of its {'writes' if at_write else 'work'}: {wrong}\n")
+                    (place / "killed.txt").write_text(
+                        f"at {share:.3f} of its {'writes' if at_write else 'work'}: {wrong}\n"
+                    )
                 else:
                     shutil.rmtree(place)
                 return killed, wrong
@@ -53,7 +55,15 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
 
 
 def _trial(
-    task: child.Task, place: Path, whole: Path, cache: Path, share: float, begins: float, lasts: float, *, at_write: bool
+    task: child.Task,
+    place: Path,
+    whole: Path,
+    cache: Path,
+    share: float,
+    begins: float,
+    lasts: float,
+    *,
+    at_write: bool,
 ) -> tuple[bool, str]:
     """Whether a child died of the kill, and what was wrong after the same command again."""
     process = child.start(task, place, cache)
