@@ -49,8 +49,8 @@ def start(task: Task, folder: Path, cache: Path, **options: Any) -> subprocess.P
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     command = [sys.executable, str(ROOT / "experiments" / task.script), *task.flags.split()]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, env=env, text=True, **(pipes | options))
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=env, text=True, stdout=pipe, stderr=pipe, **options)
 
 
 class Ended(NamedTuple):
@@ -82,7 +82,7 @@ def equip(folder: Path, task: Task, whole: Path) -> Path:
 
 
 def files(folder: Path, patterns: tuple[str, ...]) -> dict[str, Any]:
-    """The bytes of the files in `folder` that match, by name; hidden ones are always among them, as they should not be."""
+    """The bytes of the files in `folder` that match, by name, and of hidden ones, of which there should be none."""
     found = {path for pattern in (*patterns, ".*", f"{RUN}/.*", f"{RUN}/figures/.*") for path in folder.glob(pattern)}
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(found)}
 

@@ -5,6 +5,7 @@
 What was used although it had changed stays in the folder, named by its kind and number.
 """
 
+import functools
 import shutil
 import warnings
 from collections import Counter
@@ -18,16 +19,16 @@ import pandas as pd
 
 from jvae import cli
 from jvae.config import BOOK
-from jvae.data.packed import PackedStore, pack
-from jvae.data.synthetic import RenderedFaces
+from jvae.data.packed import PackedStore
 from jvae.errors import InputError, InputWarning
 from jvae.evaluate.judge import COLUMNS, Judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
 from jvae.models.judge import JudgeNet, init_variables
 from jvae.training.checkpoint import Checkpoints, claim_run, read_config
-from jvae.training.state import State, init_state, state_shapes
+from jvae.training.state import State, state_shapes
 from tests import test_vectors
+from tests.faces import small_store
 from tests.faults.row import Row
 
 CFG = BOOK.replace(preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=8, steps=20, ema_decay=0.9)
@@ -124,22 +125,24 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _state(step: int) -> State:
     """A state that differs from step to step."""
-    mesh = make_mesh(jax.devices()[:1])
-    state = init_state(jax.random.key(step, impl="rbg"), cfg=CFG, total_steps=20, mesh=mesh)
-    return jax.device_get(state._replace(step=jax.numpy.int32(step)))
+    return _drawn(state_shapes(CFG, 20, make_mesh(jax.devices()[:1])), step)._replace(step=np.int32(step))
+
+
+def _drawn(shapes: Any, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
 
 
 def _write(folder: Path) -> None:
     """One of everything."""
-    pack(RenderedFaces(60, size=16), folder / "store", size=16, crop="center", progress=False)
+    shutil.copytree(small_store().path, folder / "store")
     claim_run(folder / "run", CFG)
     with Checkpoints(folder / "run") as checkpoints:
         for step in (1, 2):
             checkpoints.save(step, jax.device_put(_state(step)), 3.0 - step)
     AttributeVectors(test_vectors.sums(*test_vectors.data()), test_vectors.NAMES).save(folder / "vectors.npz")
-    net = JudgeNet(2, 16)
     scores = pd.DataFrame(np.full((2, len(COLUMNS)), 0.5), pd.Index(NAMES, name="attribute"), COLUMNS)
-    variables = jax.device_get(init_variables(net, jax.random.key(0)))
+    variables = _drawn(jax.eval_shape(functools.partial(init_variables, JudgeNet(2, 16)), jax.random.key(0)), 0)
     Judge(NAMES, 16, variables, np.zeros(2), scores).save(folder / "judge.npz")
 
 

@@ -30,7 +30,13 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
         begins, lasts = _work(task, child.equip(folder / f"timed-{task.script}", task, whole), cache)
         for writing in (False, True) if task is child.TRAIN else (False,):
 
-            def trial(i: int, task: child.Task = task, writing: bool = writing) -> tuple[bool, str]:
+            def trial(
+                i: int,
+                task: child.Task = task,
+                writing: bool = writing,
+                begins: float = begins,
+                lasts: float = lasts,
+            ) -> tuple[bool, str]:
                 place = folder / f"{task.script.removesuffix('.py')}-{i}{'-writing' * writing}"
                 share = (i + np.random.default_rng(i).random()) / count
                 # Every other kill of a task that writes in an instant comes at that instant.
