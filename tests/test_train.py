@@ -1,5 +1,6 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from jvae.mesh import make_mesh
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints, read_config
-from jvae.training.log import read_metrics, read_rows
+from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
 from jvae.training.state import state_shapes
 from jvae.training.stop import StopRequest
@@ -123,6 +124,30 @@ def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_
     train(TINY, store, run, mesh=ONE, progress=False)
     assert_equal_states(last_state(run), last_state(whole))
     assert [r["step"] for r in read_metrics(run)] == [r["step"] for r in read_metrics(whole)]
+
+
+def test_a_run_killed_after_any_row_ends_as_if_it_had_not_been(whole, store, tmp_path, monkeypatch):
+    left, write = [], Log.write
+
+    def killed_here(log, *row):
+        write(log, *row)
+        left.append(tmp_path / str(len(left)))
+        # What a checkpoint being written leaves is copied as well, as far as it has got.
+        shutil.copytree(run, left[-1], ignore_dangling_symlinks=True, copy_function=copy_if_there)
+
+    def copy_if_there(a, b):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(a, b)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", killed_here)
+        train(TINY, store, run, mesh=ONE, progress=False)
+    assert len(left) == 9
+    for folder in left[1::3]:
+        assert train(TINY, store, folder, mesh=ONE, progress=False).step == 17
+        assert_equal_states(last_state(folder), last_state(whole))
+        assert_equal_files(folder, whole)
 
 
 def test_a_finished_run_is_left_alone(whole, store):

@@ -1,7 +1,6 @@
 """A file of InceptionV3's weights in; the features that published Fréchet distances are computed in, out."""
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jvae.arrays import read_npz
 from jvae.errors import InputError
 from jvae.mesh import make_mesh, replicated
 from jvae.models.inception import InceptionFeatures, InceptionV3, shapes
@@ -65,15 +65,14 @@ class Inception:
             raise InputError(f"there are no weights at {path}: give an .npz or .safetensors file of InceptionV3")
         try:
             if path.suffix == ".npz":
-                with np.load(path, allow_pickle=False) as npz:
-                    weights = {name: npz[name] for name in npz.files}
+                weights = read_npz(path)
             elif path.suffix == ".safetensors":
                 weights = _read_safetensors(path)
             else:
                 raise InputError(f"{path} is neither .npz nor .safetensors, as weights must be: convert it")
         except InputError:
             raise
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError) as error:
             raise InputError(f"{path} is damaged or holds no weights: {error}") from error
         try:
             return cls(weights, mesh=mesh)

@@ -7,11 +7,14 @@ which a damaged checkpoint is told from a whole one before anything is done with
 
 import contextlib
 import errno
+import gc
 import json
 import logging
 import math
 import os
 import shutil
+import sys
+import time
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +40,7 @@ Which = Literal["best", "last"]
 _DELETED = "deleted"  # in CHECKPOINTS: moved there first, so that a kill leaves no half of a checkpoint under its name
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every step of every save at INFO and WARNING
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every step of every save, and raises errors too
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
@@ -218,7 +221,8 @@ class Checkpoints:
         One of an earlier version, without checksums, is whole when it can be read.
         """
         try:
-            self._read(step, _items(jax.tree.map(_abstract, like)))
+            with _quiet():
+                self._read(step, _items(jax.tree.map(_abstract, like)))
         except Exception as error:
             return _why(error)
         return None
@@ -228,7 +232,8 @@ class Checkpoints:
         damaged: dict[int, str] = {}
         for step in steps:
             try:
-                return step, self._read(step, like), damaged
+                with _quiet():
+                    return step, self._read(step, like), damaged
             except Exception as error:  # whatever Orbax, TensorStore and JSON make of files that have changed
                 damaged[step] = _why(error)
         listed = "; ".join(f"step {step}: {why}" for step, why in damaged.items())
@@ -338,6 +343,23 @@ def _why(error: Exception) -> str:
     """The first line of an error, cut where it gets long."""
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
     return line if len(line) <= 100 else f"{line[:100]}…"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps pages of errors off the screen: when one array cannot be read, those of the others' reads reach nobody."""
+    hooks, log = (sys.excepthook, sys.unraisablehook), logging.getLogger("asyncio")
+    sys.excepthook = sys.unraisablehook = lambda *_: None
+    log.disabled = True
+    try:
+        yield
+    except Exception:
+        time.sleep(0.2)  # till the other reads have ended
+        gc.collect()
+        raise
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
+        log.disabled = False
 
 
 def _move_aside(run: Path, step: int) -> Path:

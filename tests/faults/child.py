@@ -1,0 +1,130 @@
+"""The scripts as child processes, on a tiny store and a tiny run, and what they leave behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jvae.training.checkpoint import CHECKPOINTS, steps_of
+
+ROOT = Path(__file__).parents[2]
+FACES, RUN = "faces", "run"  # in the folder in which a script runs
+TINY = "--preset demo --widths 4 4 --latent-dim 4 --batch-size 8 --chunk-steps 3 --steps 60 --eval-every 6"
+
+
+class Task(NamedTuple):
+    """A script that writes something.
+
+    Attributes:
+      name: what it does.
+      script: in experiments/.
+      flags: of it.
+      needs: of FACES and RUN, what must be in the folder.
+      begun: a pattern of the first thing it writes.
+      writing: a pattern of what is there only while it writes.
+      made: what it leaves, by name, in the folder.
+    """
+
+    name: str
+    script: str
+    flags: str
+    needs: tuple[str, ...]
+    begun: str
+    writing: str
+    made: Callable[[Path], dict[str, Any]]
+
+
+def start(task: Task, folder: Path, cache: Path, **options: Any) -> subprocess.Popen[str]:
+    """Starts the task in `folder`, its compiled programs kept in `cache`, with options of `subprocess.Popen`."""
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    command = [sys.executable, str(ROOT / "experiments" / task.script), *task.flags.split()]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=env, text=True, stdout=pipe, stderr=pipe, **options)
+
+
+class Ended(NamedTuple):
+    """A child's exit status and what it wrote to stderr, progress bars and compiler's notes left out."""
+
+    status: int
+    errors: list[str]
+
+
+def end(process: subprocess.Popen[str]) -> Ended:
+    """Waits for a child."""
+    _, errors = process.communicate(timeout=300)
+    return Ended(process.returncode, [line for line in errors.splitlines() if line.startswith(("error", "Traceback"))])
+
+
+def finish(task: Task, folder: Path, cache: Path, **options: Any) -> Ended:
+    """Runs the task to its end."""
+    return end(start(task, folder, cache, **options))
+
+
+def equip(folder: Path, task: Task, whole: Path) -> Path:
+    """A new folder with copies of what the task needs, from `whole`, and not what it makes."""
+    folder.mkdir(parents=True)
+    for name in task.needs:
+        shutil.copytree(whole / name, folder / name)
+    for name in task.made(folder):
+        (folder / name).unlink()
+    return folder
+
+
+def files(folder: Path, patterns: tuple[str, ...]) -> dict[str, Any]:
+    """The bytes of the files in `folder` that match, by name, and of hidden ones, of which there should be none."""
+    found = {path for pattern in (*patterns, ".*", f"{RUN}/.*", f"{RUN}/figures/.*") for path in folder.glob(pattern)}
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(found)}
+
+
+def run_files(folder: Path) -> dict[str, Any]:
+    """What a training leaves: config, metrics, pictures, and of each checkpoint the checksums of all its arrays."""
+    found = files(folder, (f"{RUN}/config.json", f"{RUN}/metrics.jsonl", f"{RUN}/figures/step-*", f"{RUN}/damaged"))
+    for step in steps_of(folder / RUN):
+        record = folder / RUN / CHECKPOINTS / str(step) / "record" / "metadata"
+        found[f"checkpoint {step}"] = json.loads(record.read_text())
+    return found
+
+
+def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """The first name that is not in both with the same content; "" if there is none."""
+    return next((n for n in sorted({*found, *expected}) if found.get(n, "") != expected.get(n, "")), "")
+
+
+PACK = Task(
+    "pack", "pack.py", f"--source rendered --count 1500 --size 16 --out {FACES}", (), ".*", ".*.part/*.csv",
+    lambda folder: files(folder, (f"{FACES}/*",)),
+)  # fmt: skip
+TRAIN = Task(
+    "train", "train.py", f"--data {FACES} --out {RUN} {TINY}", (FACES,), f"{RUN}/config.json",
+    f"{RUN}/checkpoints/*tmp*", run_files,
+)  # fmt: skip
+VECTORS = Task(
+    "attribute vectors", "attribute_vectors.py", f"--data {FACES} --run {RUN}", (FACES, RUN), "", f"{RUN}/.*.part",
+    lambda folder: files(folder, (f"{RUN}/vectors.npz",)),
+)  # fmt: skip
+FIGURE = Task(
+    "a figure", "sample.py", f"--run {RUN} --out {RUN}/figures/samples.png", (RUN,), "", f"{RUN}/figures/.*.part",
+    lambda folder: files(folder, (f"{RUN}/figures/samples.png",)),
+)  # fmt: skip
+TASKS = (PACK, TRAIN, VECTORS, FIGURE)
+
+
+def prepare(folder: Path) -> tuple[Path, Path]:
+    """Undisturbed results of all tasks, and the compilation cache they have filled: two folders in `folder`."""
+    whole, cache = folder / "whole", folder / "cache"
+    whole.mkdir(parents=True)
+    for task in TASKS:
+        ended = finish(task, whole, cache)
+        assert ended.status == 0, f"{task.name} fails undisturbed: {ended.errors}"
+    return whole, cache

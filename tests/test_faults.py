@@ -1,0 +1,57 @@
+"""What `make faults` does at length, a little of it."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.check import main as check
+from jvae.errors import InputError
+from tests.faults import damage, drift
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("damage") / "here"
+    return folder, damage.run(6, folder)
+
+
+def test_damage_is_found_or_without_effect(damaged):
+    folder, rows = damaged
+    assert len(rows) == len(damage.KINDS) and all(row.times == 6 for row in rows)
+    assert not [row for row in rows if row.failed]
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+
+
+def test_a_soak_stays_flat(tmp_path: Path):
+    (row,) = drift.run(400, tmp_path)
+    assert row.times == 400 and "0 functions traced again" in row.outcome
+    # Of so few chunks memory says little: the interpreter itself still grows.
+
+
+def test_check_says_what_is_whole_and_what_is_not(damaged, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    whole = damaged[0] / "whole"
+    for name, lines in (("store", 3), ("run", 4), ("vectors.npz", 1), ("judge.npz", 1)):
+        if name == "run":
+            (whole / "run" / "metrics.jsonl").write_text('{"step": 2}\n')
+        check(whole / name)
+        shown = capsys.readouterr().out.splitlines()
+        assert len(shown) == lines and all(line.endswith(": whole") for line in shown)
+    harmed = {
+        "store/images.npy": "images of rows 0 to 119 are not those",
+        "store/labels.csv": "labels.csv is damaged",
+        "run/metrics.jsonl": "damaged in line 1",
+        "run/checkpoints/2/record/metadata": "checkpoints/2: ",
+        "vectors.npz": "has changed",
+        "judge.npz": "has changed",
+    }
+    for name, message in harmed.items():
+        path, data = whole / name, (whole / name).read_bytes()
+        path.write_bytes(data[: len(data) // 2] + b"\xff\xfe" + data[len(data) // 2 + 2 :])
+        with pytest.raises(SystemExit) as ended:
+            check(whole / Path(name).parts[0])
+        assert ended.value.code == 1
+        shown = capsys.readouterr().out.splitlines()
+        assert message in "\n".join(shown) and shown[-1] == "1 damaged"
+        path.write_bytes(data)
+    with pytest.raises(InputError, match="is no store, run directory, or"):
+        check(tmp_path)
