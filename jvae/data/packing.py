@@ -24,6 +24,8 @@ from jvae.files import locked, replacing, seal, tidy
 FORMAT = 2  # raised when an older jvae could not read the store; 1 had one checksum of all pixels
 IMAGES, LABELS, META = "images.npy", "labels.csv", "meta.json"
 
+LONGEST_ID = 255  # characters of an image_id, as of a file's name; all of a store take the longest's memory
+
 _BLOCK = 16 << 20  # bytes of pixels under one checksum
 _CHUNK = 64  # images a task: some 15 ms of work, far more than a task costs
 _RENDER = 512  # images a call of `render`
@@ -247,6 +249,8 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
         image_id = f"image {i}"
         try:
             image, row, image_id, split = source[i]
+            if not 0 < len(image_id) <= LONGEST_ID or "\0" in image_id:
+                raise InputError(f"image {i} has a name of {len(image_id)} characters: 1 to {LONGEST_ID} will do")
             pixels, new_box = decode(image, size, crop, image_id)
         except InputError as error:
             bad[image_id] = str(error)
