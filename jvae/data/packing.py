@@ -28,6 +28,7 @@ LONGEST_ID = 255  # characters of an image_id, as of a file's name; all of a sto
 
 _BLOCK = 16 << 20  # bytes of pixels under one checksum
 _CHUNK = 64  # images a task: some 15 ms of work, far more than a task costs
+_LARGE = 16 << 20  # bytes of an image's pixels above which it is not kept for the next
 _RENDER = 512  # images a call of `render`
 _NAMED = 10  # broken images that an error names
 
@@ -255,7 +256,8 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
         except InputError as error:
             bad[image_id] = str(error)
             continue
-        if alike and (len(alike) == TOGETHER or alike[0].shape != pixels.shape or box != new_box):
+        together = TOGETHER if pixels.nbytes < _LARGE else 1
+        if alike and (len(alike) >= together or alike[0].shape != pixels.shape or box != new_box):
             images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
             alike = []
         alike.append(pixels)
