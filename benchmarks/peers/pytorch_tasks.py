@@ -88,7 +88,8 @@ def curve(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Setti
 
     Each call returns the seconds of training since the last, and error and KL of the images `test`.
     """
-    trainer, test = Trainer(cfg, spec["dtype"], images, settings), pytorch.upload(np.load(spec["test"], allow_pickle=False), settings)
+    trainer = Trainer(cfg, spec["dtype"], images, settings)
+    test = pytorch.upload(np.load(spec["test"], allow_pickle=False), settings)
     stops = iter(spec["stops"])
 
     def batches() -> Iterator[Tensor]:
