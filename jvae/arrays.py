@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from jvae.errors import InputError
+from jvae.errors import InputError, damaged
 
 # What zipfile and NumPy's parser of headers raise when the bytes are not theirs.
 _DAMAGE = (
@@ -42,14 +42,14 @@ def read_header(file: BinaryIO, what: str) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
-            raise InputError(f"{what} is damaged: its array has format {version}, not (1, 0)")
+            raise damaged(what, f"its array has format {version}, not (1, 0)")
         header = Header(*np.lib.format.read_array_header_1_0(file))
     except InputError:
         raise
     except _DAMAGE as error:
-        raise InputError(f"{what} is damaged: it has no header of an array ({_first_line(error)})") from None
+        raise damaged(what, f"it has no header of an array ({_first_line(error)})") from None
     if header.dtype.kind not in "biufU" or not header.dtype.itemsize or min(header.shape, default=0) < 0:
-        raise InputError(f"{what} is damaged: its array is {header.dtype} {list(header.shape)}, not of numbers or text")
+        raise damaged(what, f"its array is {header.dtype} {list(header.shape)}, not of numbers or text")
     return header
 
 
@@ -66,7 +66,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             infos = archive.infolist()
             # What is stored as it is takes no more than the file, unless members share bytes; deflated, it takes any.
             if any(i.compress_type for i in infos) or sum(i.file_size for i in infos) > len(data):
-                raise InputError(f"{path} is damaged: its members are deflated or larger than the file")
+                raise damaged(str(path), "its members are deflated or larger than the file")
             members = {info.filename.removesuffix(".npy"): archive.read(info) for info in infos}
     except InputError:
         raise
@@ -80,13 +80,11 @@ def _array(data: bytes, what: str) -> np.ndarray:
     header = read_header(file, what)
     found = len(data) - file.tell()
     if header.nbytes != found:
-        raise InputError(
-            f"{what} is damaged: {found} bytes where {header.dtype} {list(header.shape)} has {header.nbytes}"
-        )
+        raise damaged(what, f"{found} bytes where {header.dtype} {list(header.shape)} has {header.nbytes}")
     if header.dtype.kind == "U":
         codes = np.frombuffer(data, header.dtype.str[0] + "u4", offset=file.tell())
         if ((codes > 0x10FFFF) | (codes >= 0xD800) & (codes < 0xE000)).any():
-            raise InputError(f"{what} is damaged: its text is no Unicode")
+            raise damaged(what, "its text is no Unicode")
     return np.ndarray(header.shape, header.dtype, data, file.tell(), order="F" if header.fortran_order else "C").copy()
 
 

@@ -22,6 +22,11 @@ class InputWarning(UserWarning):
     """Input that is fit to use, but may not be what was meant. Scripts print it in one line."""
 
 
+def damaged(what: str, why: str) -> InputError:
+    """An `InputError` for a file, or a part of it, whose content cannot be what was written."""
+    return InputError(f"{what} is damaged: {why}; make it anew")
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The `count` names in `known` closest in spelling to `name`, best first; case is ignored."""
     by_lower = {k.lower(): k for k in known}

@@ -6,7 +6,7 @@ import reprlib
 import typing
 from typing import Any, Literal, TypeVar
 
-from jvae.errors import InputError
+from jvae.errors import damaged
 
 T = TypeVar("T")
 
@@ -26,11 +26,11 @@ def read_object(text: str | bytes, what: str) -> dict[str, Any]:
     try:
         fields = json.loads(text)
     except RecursionError:
-        raise InputError(f"{what} is damaged: its lists lie too deep in one another") from None
+        raise damaged(what, "its lists lie too deep in one another") from None
     except ValueError as error:  # bytes that are no text and numbers of thousands of digits, too
-        raise InputError(f"{what} is damaged: it is not JSON ({error})") from None
+        raise damaged(what, f"it is not JSON ({error})") from None
     if not isinstance(fields, dict):
-        raise InputError(f"{what} is damaged: it is {_kind(fields)}, not an object with named fields")
+        raise damaged(what, f"it is {_kind(fields)}, not an object with named fields")
     return fields
 
 
@@ -44,17 +44,17 @@ def build(cls: type[T], fields: dict[str, Any], what: str) -> T:
     """
     hints, known = typing.get_type_hints(cls), dataclasses.fields(cls)  # type: ignore[arg-type]
     if unknown := fields.keys() - {f.name for f in known}:
-        raise InputError(f"{what} is damaged: it has the unknown field {min(unknown)!r}")
+        raise damaged(what, f"it has the unknown field {min(unknown)!r}")
     values = {}
     for field in known:
         if field.name in fields:
-            values[field.name] = _typed(fields[field.name], hints[field.name], f"{what} is damaged: {field.name}")
+            values[field.name] = _typed(fields[field.name], hints[field.name], what, field.name)
         elif field.default is field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{what} is damaged: it has no {field.name}")
+            raise damaged(what, f"it has no {field.name}")
     return cls(**values)
 
 
-def _typed(value: Any, hint: Any, where: str) -> Any:
+def _typed(value: Any, hint: Any, what: str, name: str) -> Any:
     args = typing.get_args(hint)
     if type(None) in args:
         if value is None:
@@ -63,18 +63,18 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         args = typing.get_args(hint)
     origin = typing.get_origin(hint)
     if origin is tuple and isinstance(value, list):
-        return tuple(_typed(v, args[0], where) for v in value)
+        return tuple(_typed(v, args[0], what, name) for v in value)
     if origin is dict and isinstance(value, dict):
-        return {k: _typed(v, args[1], where) for k, v in value.items()}
+        return {k: _typed(v, args[1], what, name) for k, v in value.items()}
     if origin is Literal and isinstance(value, str) and value in args:
         return value
     if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise InputError(f"{where} is an integer of {value.bit_length()} bits: 63 are the most")
+        raise damaged(what, f"{name} is an integer of {value.bit_length()} bits, and 63 are the most")
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return value
     if hint in (int, str, bool) and type(value) is hint:
         return value
-    raise InputError(f"{where} is {reprlib.repr(value)}, not {_name(hint)}")
+    raise damaged(what, f"{name} is {reprlib.repr(value)}, not {_name(hint)}")
 
 
 def _kind(value: Any) -> str:

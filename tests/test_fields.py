@@ -53,7 +53,7 @@ def test_fields_become_what_they_are_annotated_with():
         ({"number": "3"}, "x.json is damaged: number is '3', not int"),
         ({"number": True}, "number is True, not int"),
         ({"number": 3.0}, "number is 3.0, not int"),
-        ({"number": 10**400}, "number is an integer of 1329 bits: 63 are the most"),
+        ({"number": 10**400}, "number is an integer of 1329 bits, and 63 are the most"),
         ({"share": "1"}, "share is '1', not float"),
         ({"share": 10**400}, "share is an integer of 1329 bits"),
         ({"share": False}, "share is False, not float"),
@@ -72,7 +72,7 @@ def test_a_field_of_another_type_is_named(changes, message):
 
 
 def test_a_field_that_lacks_is_named():
-    assert said({}) == "x.json is damaged: it has no number"
+    assert said({}) == "x.json is damaged: it has no number; make it anew"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ ONLY = {
     "tyro": {"cli"},
 }
 NOWHERE = {"tensorflow", "torch", "pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNPICKLERS = {"np.load", "numpy.load", "np.lib.format.read_array", "np.lib.format.open_memmap"}
 NO_JAX = ("errors", "files", "fields", "arrays", "cli", "config", "data.celeba", "data.packed")
 SHARDING_NAMES = {"PartitionSpec", "NamedSharding", "PositionalSharding", "AxisType", "create_device_mesh"}
 
@@ -194,6 +195,22 @@ def test_nothing_unpickles(module: Module):
     for node in ast.walk(module.tree):
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant) and node.value.value is False, f"{module}:{node.value.lineno}"
+        if isinstance(node, ast.Call) and dotted(node.func) in UNPICKLERS:
+            assert any(k.arg == "allow_pickle" for k in node.keywords), f"{module}:{node.lineno} may unpickle"
+
+
+@each_of_all
+def test_no_file_is_run_or_unpacked(module: Module):
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            name = dotted(node.func)
+            last = name.split(".")[-1] if name else getattr(node.func, "attr", "")
+            where = f"{module}:{node.lineno} calls {name or last}"
+            assert name not in {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}, where
+            assert last not in {"extract", "extractall", "unpack_archive", "read_pickle", "unsafe_load"}, where
+            assert name not in {"yaml.load", "torch.load", "joblib.load"}, where
+            shell = [k.value for k in node.keywords if k.arg == "shell"]
+            assert all(isinstance(v, ast.Constant) and v.value is False for v in shell), where
 
 
 @each_of_all

@@ -117,7 +117,8 @@ def decode(
 
 def _from_jpeg(data: bytes, size: int, crop: str) -> tuple[np.ndarray, int, int, int]:
     """Pixels, height and width of the whole image, and by what factor the pixels are fewer; ValueError if it cannot."""
-    if not data.startswith(b"\xff\xd8\xff") or b"Exif\0\0" in data:
+    pixels_at = data.find(b"\xff\xda\0")  # before which the Exif lies, however long the profiles ahead of it
+    if not data.startswith(b"\xff\xd8\xff") or data.find(b"Exif\0\0", 0, pixels_at) >= 0:
         raise ValueError("not a JPEG, or one that may have to be turned")
     header: Any = simplejpeg.decode_jpeg_header(data)
     height, width = header[:2]

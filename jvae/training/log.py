@@ -115,7 +115,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             if not isinstance(row["step"], int):
                 raise TypeError
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise InputError(f"{path} is damaged in line {i}: put back a copy, or delete that line") from None
         rows.append(row)
     return rows
