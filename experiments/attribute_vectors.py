@@ -17,8 +17,10 @@ from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import Name, find_kind, with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
+from jvae.processes import is_main, together
 
 
+@together
 def main(
     run: Path,
     data: Path,
@@ -92,7 +94,8 @@ def main(
         )
         vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
         out = out or run / "vectors.npz"
-    vectors.save(out)
+    if is_main():
+        vectors.save(out)
     print(vectors.table().rename_axis(None).to_string(float_format="{:.3f}".format))
     for name, note in vectors.notes.items():
         print(f"{name}: {note}")

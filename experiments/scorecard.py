@@ -21,10 +21,12 @@ from jvae.evaluate.judge import Judge
 from jvae.files import replacing
 from jvae.frozen import load_vectors
 from jvae.latent.kinds import Kind
+from jvae.processes import is_main, together
 from jvae.render.charts import save_matrices
 from jvae.render.figure import labelled, save_png
 
 
+@together
 def main(
     run: Path,
     data: Path,
@@ -78,12 +80,6 @@ def main(
     shown = result.summary()
     print(shown.to_string(float_format="{:.3f}".format))
     print(result.reconstruction_line())
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "scorecard.json") as part:
-        part.write_text(json.dumps(result.as_json(), indent=1) + "\n")
-    matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in (kinds[0], kinds[2])}
-    title = "Share of faces in which a judgement turned over: a row an edit, a column a judgement"
-    save_matrices(out / "leakage.png", matrices, result.judged, title=title)
     best = result.best_attributes(6)
     some = pick_faces(store, 1, split="test", seed=0)
     z = model.encode(some.images)
@@ -93,6 +89,14 @@ def main(
         for of_kind in shown_kinds:
             rows.append(jvae.apply_vector(z, of_kind[name], np.arange(-3, 4), "sd", model)[0])
             names.append(f"{name}, {of_kind.kind}")
+    if not is_main():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "scorecard.json") as part:
+        part.write_text(json.dumps(result.as_json(), indent=1) + "\n")
+    matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in (kinds[0], kinds[2])}
+    title = "Share of faces in which a judgement turned over: a row an edit, a column a judgement"
+    save_matrices(out / "leakage.png", matrices, result.judged, title=title)
     page = labelled(
         np.stack(rows),
         rows=names,

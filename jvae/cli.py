@@ -48,7 +48,7 @@ def run(main: Callable[..., Any]) -> None:
     import tyro  # here, so that jvae imports where tyro is not installed
 
     try:
-        tyro.cli(main, description=(main.__doc__ or "").split("\n\n")[0])
+        tyro.cli(main, description=(main.__doc__ or "").split("\n\n")[0], config=(tyro.conf.OmitArgPrefixes,))
     except BrokenPipeError:  # what reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

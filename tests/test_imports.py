@@ -18,6 +18,8 @@ ORDER = (
     "files",
     "config",
     "mesh",
+    "watch",
+    "processes",
     "hashing",
     "data",
     "models",
@@ -28,7 +30,7 @@ ORDER = (
     "frozen",
 )
 STANDS_ALONE = {"cli": {"errors"}}  # may import this much, and no module may import it
-ROOMS = set(ORDER[5:]) - {"frozen"}
+ROOMS = set(ORDER[7:]) - {"frozen"}
 
 # What only these modules may import.
 ONLY = {
@@ -41,7 +43,7 @@ ONLY = {
     "tyro": {"cli"},
 }
 NOWHERE = {"tensorflow", "torch", "pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-NO_JAX = ("errors", "files", "cli", "config", "data.celeba", "data.packed")
+NO_JAX = ("errors", "files", "cli", "config", "watch", "data.celeba", "data.packed")
 SHARDING_NAMES = {"PartitionSpec", "NamedSharding", "PositionalSharding", "AxisType", "create_device_mesh"}
 
 

@@ -74,6 +74,26 @@ class Log:
         self.close()
 
 
+class NoLog:
+    """The log of a process that keeps none."""
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def advance(self, count: int, shown: Mapping[str, str]) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> "NoLog":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing."""
+
+
 def read_lines(path: Path) -> list[str]:
     """The whole lines of a metrics file, none if there is no file; a last line cut short is left out."""
     if not path.is_file():
