@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -105,7 +106,7 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
 def _put_own(x: Any, sharding: NamedSharding) -> jax.Array:
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
         return jax.device_put(x, sharding)
-    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         data = _put_own(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     host = np.asarray(x)
@@ -117,7 +118,8 @@ def place(shape: tuple[int, ...], sharding: NamedSharding, own: Callable[[tuple[
 
     `jax.make_array_from_callback`, but as a transfer asked for by name, which a guard lets pass.
     """
-    parts = [jax.device_put(own(index), to) for to, index in sharding.addressable_devices_indices_map(shape).items()]
+    indices: Any = sharding.addressable_devices_indices_map(shape)
+    parts = [jax.device_put(own(index), device) for device, index in indices.items()]
     return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
 

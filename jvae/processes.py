@@ -25,33 +25,31 @@ from jvae import watch
 from jvae.errors import InputError, InputWarning
 from jvae.mesh import largest
 
-PATIENCE = 300.0  # seconds in which all processes must have started
 _ADDRESS_BYTES = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Where the processes of this run meet. All three or none: SLURM, Open MPI and TPU pods are found by themselves.
+    """Where the processes of this run meet: the first three, or none under SLURM, Open MPI or on a TPU pod.
 
     Attributes:
       coordinator: HOST:PORT of process 0, reached by all others.
       num_processes: how many there are.
       process_id: number of this one, from 0.
+      patience: seconds in which all of them must have started.
     """
 
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
+    patience: float = 300.0
 
     @contextlib.contextmanager
-    def joined(self, patience: float = PATIENCE) -> Iterator[None]:
+    def joined(self) -> Iterator[None]:
         """Inside, this process is one of several, on whose devices together JAX computes. Nothing, where it is alone.
 
         Must be entered before anything is computed. Only process 0 writes to stdout. When a process dies, all others
         print one line and exit with `watch.EXIT`; when one fails, those that do not fail with it do the same.
-
-        Args:
-          patience: seconds in which all processes must have come.
 
         Raises:
           InputError: flags that do not fit, or processes that do not find each other.
@@ -61,28 +59,15 @@ class Processes:
             yield
             return
         held = watch.HeldBack()
-        self._initialize(patience)
-        if jax.process_count() == 1:
-            held.end()
-            yield
-            return
-        watching = self._watch(held, patience)
-        with contextlib.ExitStack() as quiet:
-            if not is_main():
-                quiet.enter_context(contextlib.redirect_stdout(quiet.enter_context(open(os.devnull, "w"))))
-                warnings.simplefilter("ignore", InputWarning)
-            try:
+        if watching := self._meet():
+            with _watched(watching):
                 yield
-            except SystemExit as stop:  # as all of them do, at the same step
-                _leave(watching)
-                raise stop
-            except BaseException as error:
-                watching.fail(_exit_code(error), f"{error}" or type(error).__name__)
-                raise
-            _leave(watching)
+        else:
+            yield
+        held.end()  # after a failure it goes on, as the others may be gone first
 
     def _check(self) -> None:
-        flags = {f"--{name.replace('_', '-')}": value for name, value in vars(self).items()}
+        flags = {f"--{name.replace('_', '-')}": value for name, value in vars(self).items() if name != "patience"}
         missing = [name for name, value in flags.items() if value is None]
         if missing and len(missing) < len(flags):
             raise InputError(f"{', '.join(missing)} is missing: {', '.join(flags)} go together")
@@ -102,32 +87,34 @@ class Processes:
             return self.num_processes > 1
         return launched() > 1 or on_tpu_vm()
 
-    def _initialize(self, patience: float) -> None:
-        # its handler of SIGTERM would swallow the signal where training.stop does not listen
-        jax.config.update("jax_enable_preemption_service", False)
+    def _meet(self) -> watch.Watch | None:
+        """Starts JAX's runtime and the watch; None where this process turns out to be alone."""
         given = self.coordinator is not None
         where = f" at {self.coordinator}" if given else ""
         late = watch.end_in(  # before JAX itself would abort
-            patience,
+            self.patience,
             2,
-            f"not all processes met{where} within {patience:g} s: start every one of them, with the same --coordinator"
-            " and --num-processes and its own --process-id",
+            f"not all processes met{where} within {self.patience:g} s: start every one of them, with the same"
+            " --coordinator and --num-processes and its own --process-id",
         )
+        # its handler of SIGTERM would swallow the signal where training.stop does not listen
+        jax.config.update("jax_enable_preemption_service", False)
         try:
             jax.distributed.initialize(
                 self.coordinator,
                 self.num_processes,
                 self.process_id,
                 cluster_detection_method="deactivate" if given else None,
-                initialization_timeout=int(2 * patience) + 60,
+                initialization_timeout=int(2 * self.patience) + 60,
                 shutdown_timeout_seconds=3600,  # process 0 may be writing for long; a dead one is noticed by the watch
             )
-        except (RuntimeError, ValueError) as error:
+            return self._watch() if jax.process_count() > 1 else None
+        except (RuntimeError, ValueError, OSError) as error:
             if not given and launched() < 2:
-                return  # a single TPU machine, say
+                return None  # a single TPU machine, say
             said = str(error).split("\n")[0]
             way = (
-                "is the port free on process 0?"
+                "is the port free on process 0, and did another process die?"
                 if given
                 else "give --coordinator, --num-processes and --process-id, which go before what a launcher says"
             )
@@ -135,24 +122,36 @@ class Processes:
         finally:
             late.cancel()
 
-    def _watch(self, held: watch.HeldBack, patience: float) -> watch.Watch:
-        count, own = jax.process_count(), jax.process_index()
-        port, token, wait = watch.listen(count - 1) if own == 0 else (0, b"", None)
+    def _watch(self) -> watch.Watch:
+        own = jax.process_index()
+        port, token, wait = watch.listen(jax.process_count() - 1) if own == 0 else (0, b"", None)
         hosts = [self.coordinator.rpartition(":")[0].strip("[]")] if self.coordinator else _own_names()
         told = json.dumps({"hosts": hosts, "port": port, "token": token.hex()}).encode()
         with _without_c_output():  # gloo says that it is connected
             heard = multihost_utils.broadcast_one_to_all(np.frombuffer(told.ljust(_ADDRESS_BYTES), np.uint8))
         address = json.loads(bytes(np.asarray(heard)))
+        if wait:
+            return watch.Watch(wait(self.patience), own)
+        token = bytes.fromhex(address["token"])
+        return watch.Watch(watch.connect(address["hosts"], address["port"], token, own, self.patience), own)
+
+
+@contextlib.contextmanager
+def _watched(watching: watch.Watch) -> Iterator[None]:
+    """Inside, only process 0 speaks, and what ends this process is told to the others."""
+    with contextlib.ExitStack() as quiet:
+        if not is_main():
+            quiet.enter_context(contextlib.redirect_stdout(quiet.enter_context(open(os.devnull, "w"))))
+            warnings.simplefilter("ignore", InputWarning)
         try:
-            if wait:
-                peers = wait(patience)
-            else:
-                token = bytes.fromhex(address["token"])
-                peers = watch.connect(address["hosts"], address["port"], token, own, patience)
-        except OSError as error:
-            hosts = " or ".join(address["hosts"])
-            raise InputError(f"process {own} is not connected with process 0 at {hosts} ({error})") from error
-        return watch.Watch(peers, own, held)
+            yield
+        except SystemExit as stop:  # as all of them do, at the same step
+            _leave(watching)
+            raise stop
+        except BaseException as error:
+            watching.fail(_exit_code(error), f"{error}" or type(error).__name__)
+            raise
+        _leave(watching)
 
 
 ALONE = Processes()
@@ -161,11 +160,11 @@ ALONE = Processes()
 def together(main: Callable[..., None]) -> Callable[..., None]:
     """A script's `main`, which takes the flags of `Processes` as well and runs inside of them."""
 
-    @functools.wraps(main)
     def joined(*args: Any, processes: Processes = ALONE, **flags: Any) -> None:
         with processes.joined():
             main(*args, **flags)
 
+    functools.update_wrapper(joined, main)
     signature = inspect.signature(main)
     own = inspect.Parameter("processes", inspect.Parameter.KEYWORD_ONLY, default=ALONE, annotation=Processes)
     parameters = [*signature.parameters.values(), own]

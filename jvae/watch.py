@@ -22,6 +22,7 @@ EXIT = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; star
 GRACE = 2.0  # seconds that processes have to say themselves why they fail, as they may all do for one reason
 TICK = 0.5  # seconds
 TOKEN_BYTES = 16
+LOST = b"the JAX distributed service detected fatal errors"  # of jaxlib's client.h, with which it aborts
 # A machine that loses its power or its network closes no connection: 30 s of silence do.
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
@@ -48,9 +49,10 @@ def end_in(seconds: float, code: int, text: str = "") -> threading.Timer:
 
 
 class HeldBack:
-    """What C++ writes to stderr, shown two ticks later, or never where a line of ours has said what it is about.
+    """What C++ writes to stderr, shown a tick or two later, or never where it is about a lost process.
 
-    An abort waits for that: it is how JAX's client ends the process at once when the coordinator is gone.
+    JAX's client writes a page about that and aborts, at once when the coordinator is gone. The abort waits here until
+    the watch has said it in a line; or, where there is no watch yet, this does.
     """
 
     def __init__(self) -> None:
@@ -58,23 +60,33 @@ class HeldBack:
         self._stderr = os.dup(2)
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
         os.dup2(self._file.fileno(), 2)
-        self._shown, self._due, self._lock = 0, 0, threading.Lock()
+        self._shown, self._due, self._over = 0, 0, threading.Event()
         libc = ctypes.CDLL(None)
         libc.signal(signal.SIGABRT, libc.sleep)  # called with the signal's number, it sleeps 6 seconds
-
-    def show(self) -> None:
-        """Shows what was written before the last call."""
-        with self._lock:
-            if self._due > self._shown:
-                os.write(self._stderr, os.pread(self._file.fileno(), self._due - self._shown, self._shown))
-            self._shown, self._due = self._due, os.fstat(self._file.fileno()).st_size
+        self._thread = threading.Thread(target=self._run, name="stderr", daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
         """Shows the rest, and lets C++ write to stderr again."""
         os.dup2(self._stderr, 2)
         signal.signal(signal.SIGABRT, signal.SIG_DFL)
-        self.show()
-        self.show()
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(TICK):
+            self._show()
+        self._show()
+        self._show()
+
+    def _show(self) -> None:
+        """Shows what was there the last time."""
+        text = os.pread(self._file.fileno(), self._due - self._shown, self._shown)
+        if LOST in text:
+            say("JAX has lost another process, and this process ends with it: start all of them again")
+            os._exit(EXIT)
+        os.write(self._stderr, text)
+        self._shown, self._due = self._due, os.fstat(self._file.fileno()).st_size
 
 
 class Watch:
@@ -83,21 +95,18 @@ class Watch:
     Args:
       peers: process → connection: of process 0 to all others, of each other to process 0.
       own: number of this process.
-      held: what C++ wrote.
     """
 
-    def __init__(self, peers: dict[int, socket.socket], own: int, held: HeldBack) -> None:
-        self._peers, self._own, self._held = peers, own, held
+    def __init__(self, peers: dict[int, socket.socket], own: int) -> None:
+        self._peers, self._own = peers, own
         self._over = False
         self._heard = dict.fromkeys(peers, b"")
-        self._thread = threading.Thread(target=self._listen, name="watch", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._listen, name="watch", daemon=True).start()
 
     def leave(self) -> None:
         """Tells the others that this process is done."""
         self._over = True
         self._tell("left")
-        self._held.end()
 
     def fail(self, code: int, text: str) -> None:
         """Tells the others that this process fails, and why, and ends it with `code` when it has said so itself.
@@ -107,7 +116,6 @@ class Watch:
         if code == 1:
             time.sleep(GRACE)
         self._over = True
-        self._held.end()
         self._tell(f"failed process {self._own} failed: {' '.join(text.split())}")
         end_in(GRACE, code)  # else it would wait in JAX's shutdown for the others
 
@@ -125,7 +133,6 @@ class Watch:
                 for key, _ in selector.select(TICK):
                     if not self._hear(key.data):
                         selector.unregister(key.fileobj)
-                self._held.show()
 
     def _hear(self, number: int) -> bool:
         """Reads what a process sent; False when no more will come."""
@@ -143,7 +150,7 @@ class Watch:
             verb, _, text = line.decode(errors="replace").partition(" ")
             if verb == "left":
                 return False
-            self._lost(number, text, GRACE if verb == "failed" else 0)
+            self._lost(number, text, GRACE + 1 if verb == "failed" else 0)
         return True
 
     def _lost(self, number: int, text: str, grace: float) -> None:

@@ -158,16 +158,12 @@ def main(fail: int) -> None:
         raise InputError("the store is missing")
     multihost_utils.sync_global_devices("never reached by the one that fails")
 
-def late(processes: processes.Processes) -> None:
-    with processes.joined(patience=1):
-        pass
-
-cli.run(%s)
+cli.run(main)
 """
 
 
 def test_what_one_process_has_wrong_ends_both(folder):
-    ended = launch(2, "-c", SCRIPT % "main", "--fail", "1", folder=folder / "failing")
+    ended = launch(2, "-c", SCRIPT, "--fail", "1", folder=folder / "failing")
     assert [e.code for e in ended] == [watch.EXIT, 2], ended
     end = "and this process ends with it: start all of them again"
     assert ended[0].lines == [f"error: process 1 failed: the store is missing, {end}"]
@@ -177,6 +173,6 @@ def test_what_one_process_has_wrong_ends_both(folder):
 def test_nobody_there_is_one_line(folder):
     address = f"localhost:{free_port()}"
     flags = ("--coordinator", address, "--num-processes", "2", "--process-id", "1")
-    (ended,) = launch(1, "-c", SCRIPT % "late", *flags, folder=folder / "nobody")
+    (ended,) = launch(1, "-c", SCRIPT, "--fail", "0", "--patience", "1", *flags, folder=folder / "nobody")
     assert ended.code == 2
     assert len(ended.lines) == 1 and f"not all processes met at {address} within 1 s" in ended.err

@@ -3,6 +3,7 @@
 Each writes what it found to F/T-PROCESS.npz.
 """
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -26,7 +27,7 @@ from jvae.training.log import read_metrics
 from jvae.training.loop import train
 
 TINY = BOOK.replace(
-    preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=16, chunk_steps=2, eval_every=6, steps=12,
+    preset="tiny", image_size=16, widths=(4,), latent_dim=4, batch_size=16, chunk_steps=2, eval_every=6, steps=12,
     learning_rate=5e-3, residency="streamed", dropout=0.0,
 )  # fmt: skip
 
@@ -42,10 +43,11 @@ class Watched(np.ndarray):
         return super().__getitem__(rows).view(np.ndarray)
 
 
-def watched(store: PackedStore) -> PackedStore:
+def watched(store: PackedStore) -> tuple[PackedStore, set[int]]:
+    """The store, and a set of the rows read of it."""
     images = store.images.view(Watched)
     images.read = set()
-    return PackedStore(**(vars(store) | {"images": images}))
+    return dataclasses.replace(store, images=images), images.read
 
 
 def losses(run: Path) -> list[float]:
@@ -78,7 +80,7 @@ def two(folder: Path) -> dict[str, Any]:
         differing = ""
     except InputError as error:
         differing = str(error)
-    seen = watched(store)
+    seen, rows = watched(store)
     first = train(TINY, seen, folder / "run2", stopped=stop_in(1, 1))
     if is_main():
         for name in ("run2to1", "run2to4"):
@@ -87,7 +89,7 @@ def two(folder: Path) -> dict[str, Any]:
     rest = train(TINY, store, folder / "run2")
     train(TINY, store, folder / "run1to2")
     model = load(folder / "run2", which="last")
-    read = sorted(seen.images.read & set(store.indices("train").tolist()))
+    read = sorted(rows & set(store.indices("train").tolist()))
     stop = [first.step, first.signum or 0, rest.step]
     return {"differing": differing, "stop": stop, "read": read, **measured(model, store)}
 
