@@ -49,7 +49,7 @@ def main(
     known = load_vectors(run, model, vectors, find_kind(kind, balance, keep))
     columns = [store.attribute(name) for name in known.attribute_names]
     sets = [store.indices(name) for name in (split, thresholds)]
-    latents = [model.encode(store.images[rows]) for rows in sets]
+    latents = [model.encode(store.read(rows)) for rows in sets]
     labels = [store.attrs[rows][:, columns] for rows in sets]
     found = score(known, latents[0], labels[0], latents[1], labels[1])
     title = f"ROC curves of {len(found.curves)} vectors ({known.kind}) on {len(latents[0]):,} {split} images"

@@ -17,7 +17,7 @@ from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import Name, find_kind, with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.processes import is_main, together
+from jvae.processes import is_main, share, together
 
 
 @together
@@ -65,33 +65,35 @@ def main(
     origin = Origin(latent=latent, split=split, stop=stop, run=run.name, step=model.step, store=data.name)
     if label is not None:
         column = store.attribute(label)
-        outcome = book_statistics(
-            model,
-            store.images,
-            store.attrs[:, column],
-            rows,
-            label=label,
-            batch_size=batch_size or 500,
-            latent=latent,
-            seed=seed,
-            report=print,
-        )
+        with store.verified(share(rows)):
+            outcome = book_statistics(
+                model,
+                store.images,
+                store.attrs[:, column],
+                rows,
+                label=label,
+                batch_size=batch_size or 500,
+                latent=latent,
+                seed=seed,
+                report=print,
+            )
         end = "the means stand still" if outcome.settled else f"{outcome.rows[-1].n:,} images with it"
         print(f"found the {label} vector: {end}")
         vectors = AttributeVectors.from_statistics(outcome.stats, (label,), origin)
         out = out or run / f"vectors_book_{label}.npz"
     else:
         columns, labels = with_joint(store.attribute_names, store.attrs, balance)
-        halves = attribute_statistics(
-            model,
-            store.images,
-            labels,
-            rows,
-            batch_size=batch_size or 512,
-            latent=latent,
-            seed=seed,
-            progress=True,
-        )
+        with store.verified(share(rows)):
+            halves = attribute_statistics(
+                model,
+                store.images,
+                labels,
+                rows,
+                batch_size=batch_size or 512,
+                latent=latent,
+                seed=seed,
+                progress=True,
+            )
         vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
         out = out or run / "vectors.npz"
     if is_main():

@@ -53,15 +53,11 @@ def main(
         picture = labelled(tiles, rows=["original", "decoded"], columns=faces.names, title="Reconstructions")
     save_png(out, picture)
     print(f"wrote {out}")
-    scores = evaluate(
-        model.encode_fn,
-        model.decode_fn,
-        model.variables,
-        model.config,
-        store.images,
-        store.indices(split),
-        mesh=model.mesh,
-    )
+    rows = store.indices(split)
+    with store.verified(rows):
+        scores = evaluate(
+            model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
+        )
     print(
         f"{scores.n:,} images of {split}: squared error {scores.error:.4f} (mean over pixels, values in [0, 1], from "
         f"posterior means), {scores.psnr:.1f} dB; KL {scores.kl:.1f} nats; {scores.bits_per_dim:.3f} bits/dim; "

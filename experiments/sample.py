@@ -61,7 +61,7 @@ def main(
     model = jvae.load(run)
     if data is not None:
         store = open_store(data, model.image_size)
-        latents = model.encode(store.images[store.indices("train")[:MOST]])
+        latents = model.encode(store.read(store.indices("train")[:MOST]))
         distribution = priors.mixture(latents, components, seed=seed)
     elif prior == "aggregate":
         distribution = priors.aggregate(load_vectors(run, model).totals)

@@ -53,7 +53,7 @@ def main(
     model = jvae.load(run)
     store = open_store(data, model.image_size)
     start = None if image is None else model.encode(find_faces(store, [image]).images)[0]
-    mean, logvar = model.posterior(store.images[store.indices(split)[:count]])
+    mean, logvar = model.posterior(store.read(store.indices(split)[:count]))
     kl = (0.5 * (mean**2 + np.exp(logvar) - 1 - logvar)).mean(0)  # [d] nats
     shown = np.argsort(-kl, kind="stable")[:dims]
     places = np.linspace(-reach, reach, steps)

@@ -191,6 +191,17 @@ def is_main() -> bool:
     return jax.process_index() == 0
 
 
+def share(rows: np.ndarray) -> np.ndarray:
+    """The part of `rows` that falls to this process where each looks at some of them."""
+    return np.array_split(rows, jax.process_count())[jax.process_index()]
+
+
+def meet(what: str) -> None:
+    """Waits until all processes have come to this point."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
+
+
 def check_same(what: str, value: str) -> None:
     """Raises `InputError` in all processes unless they all have the same `value` of `what`."""
     if jax.process_count() > 1:

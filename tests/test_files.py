@@ -1,13 +1,16 @@
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from jvae.files import replacing
+from jvae.errors import InputError
+from jvae.files import locked, replacing, seal, unseal
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path):
@@ -115,9 +118,83 @@ def test_a_killed_process_leaves_no_target(tmp_path: Path):
     assert done.returncode == -signal.SIGKILL
     assert not target.exists()
     assert len(list(tmp_path.iterdir())) == 1  # the half-written file, under a name nobody opens
+    with replacing(target) as part:
+        part.write_bytes(b"new")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_only_what_the_dead_left_for_this_target_is_cleared(tmp_path: Path):
+    dead, alive = 2**22 + 1, os.getppid()  # beyond any pid there is, and one that is
+    others = [f".a[1].png.{alive}.part", f".b.png.{dead}.part", f".a[1].png.{dead}.txt"]
+    for name in (*others, f".a[1].png.{dead}.part", f".a[1].png.{2**70}.part"):
+        (tmp_path / name).write_bytes(b"half")
+    with replacing(tmp_path / "a[1].png") as part:
+        part.write_bytes(b"new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, "a[1].png"])
 
 
 def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError), replacing(tmp_path / "file" / "a") as part:
         part.write_bytes(b"new")
+
+
+def test_a_second_holder_is_refused_and_the_first_is_named(tmp_path: Path):
+    path = tmp_path / "run" / ".lock"
+    with locked(path, "run"):
+        with pytest.raises(InputError, match=f"^run is in use by process {os.getpid()}: wait until it ends, or give"):
+            with locked(path, "run"):
+                raise AssertionError
+        assert path.exists()
+    assert not path.exists()
+    with locked(path, "run"):
+        pass
+
+
+def test_a_lock_of_a_killed_process_is_free(tmp_path: Path):
+    path = tmp_path / "lock"
+    script = (
+        "import os, signal, sys\n"
+        "from jvae.files import locked\n"
+        "with locked(sys.argv[1], 'run'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", script, str(path)], cwd=root, check=False)
+    assert path.exists()
+    with locked(path, "run"):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_file_removed_meanwhile_lets_no_two_in(tmp_path: Path):
+    """Many threads take the lock again and again, each removing the file; at most one is ever inside."""
+    path, inside, most = tmp_path / "lock", [], []
+
+    def take(_: int) -> int:
+        count = 0
+        for _ in range(300):
+            try:
+                with locked(path, "run"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+                    count += 1
+            except InputError:
+                pass
+        return count
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(take, range(4))) == len(most) > 0
+    assert max(most) == 1
+
+
+def test_what_is_sealed_is_what_comes_back(tmp_path: Path):
+    fields = {"b": [1, 2.5], "a": {"x": "ü"}, "c": float("inf")}
+    text = json.dumps(seal(fields))
+    assert unseal(json.loads(text)) == fields
+    for changed in (text.replace("2.5", "2.4"), text.replace('"a"', '"d"'), text.replace("checksum", "checksun"), "[]"):
+        with pytest.raises(ValueError, match=r"not what was written|no JSON object"):
+            unseal(json.loads(changed))
+    with pytest.raises(ValueError):
+        unseal(fields)
+    assert unseal(fields, older=True) == fields

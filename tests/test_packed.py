@@ -19,6 +19,7 @@ from jvae.data import packing
 from jvae.data.celeba import ATTRIBUTES, CelebAFolder, Example
 from jvae.data.packed import PackedStore, pack, preprocess
 from jvae.errors import InputError
+from jvae.files import seal, unseal
 from tests.celeba_files import NAMES, SPLIT_OF, encode, picture, write_celeba
 
 
@@ -110,7 +111,7 @@ def test_files_are_what_they_are_said_to_be(store: Path) -> None:
     assert list(labels.columns) == ["image_id", "split", "Even", "Large"]
     assert labels["Even"].tolist() == [1, 0] * 50
     meta = json.loads((store / "meta.json").read_text())
-    assert meta["crc32"]["images.npy"] == f"{zlib.crc32(images.tobytes()):08x}"
+    assert meta["blocks"] == [f"{zlib.crc32(images.tobytes()):08x}"]
 
 
 @pytest.mark.parametrize("workers", [1, 3, None])
@@ -119,7 +120,8 @@ def test_order_and_bytes_do_not_depend_on_the_workers(tmp_path: Path, workers: i
     store = small(Pictures(count), tmp_path / "out", workers=workers)
     assert store.images[:, 0, 0, 0].tolist() == [i % 256 for i in range(count)]
     assert store.image_ids.tolist() == [f"face-{i:04d}" for i in range(count)]
-    assert store.meta.crc32 == small(Rendered(count), tmp_path / "drawn").meta.crc32
+    drawn = small(Rendered(count), tmp_path / "drawn")
+    assert store.meta.crc32 == drawn.meta.crc32 and store.meta.blocks == drawn.meta.blocks
 
 
 def test_rendered_faces_of_another_size_are_drawn_one_by_one(tmp_path: Path) -> None:
@@ -298,8 +300,8 @@ def cut(path: Path, count: int) -> None:
 
 
 def change_meta(store: Path, **fields: object) -> None:
-    meta = json.loads((store / "meta.json").read_text())
-    (store / "meta.json").write_text(json.dumps({**meta, **fields}))
+    meta = unseal(json.loads((store / "meta.json").read_text()))
+    (store / "meta.json").write_text(json.dumps(seal({**meta, **fields})))
 
 
 def swap(path: Path, old: bytes, new: bytes) -> None:
@@ -308,19 +310,27 @@ def swap(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data.replace(old, new, 1))
 
 
+def relabel(store: Path, old: bytes, new: bytes) -> None:
+    """Another text in labels.csv, with the checksum that fits it."""
+    swap(store / "labels.csv", old, new)
+    change_meta(store, crc32={"labels.csv": f"{zlib.crc32((store / 'labels.csv').read_bytes()):08x}"})
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
         (lambda s: shutil.rmtree(s), "no packed store at .*; make one with experiments/pack.py"),
         (lambda s: (s / "meta.json").unlink(), "is no packed store: it has no meta.json"),
         (lambda s: cut(s / "meta.json", 20), "meta.json is damaged"),
-        (lambda s: change_meta(s, format=packing.FORMAT + 1), "has format 2 and this jvae reads up to 1: update jvae"),
+        (lambda s: change_meta(s, format=packing.FORMAT + 1), "has format 3 and this jvae reads up to 2: update jvae"),
         (lambda s: (s / "meta.json").write_text('{"format": 1}'), "meta.json is damaged"),
+        (lambda s: swap(s / "meta.json", b"pictures", b"pictured"), "meta.json is damaged .its content is not what"),
         (lambda s: (s / "labels.csv").unlink(), "labels.csv is missing"),
-        (lambda s: swap(s / "labels.csv", b"Even", b"Odd"), "labels.csv has 4 columns .* 'Odd' where 'Even' belongs"),
-        (lambda s: cut(s / "labels.csv", 21), "labels.csv has 99 rows and meta.json says 100"),
-        (lambda s: cut(s / "labels.csv", 2), "labels.csv is damaged"),
-        (lambda s: swap(s / "labels.csv", b"test", b"best"), "labels.csv has a split that is not one of train"),
+        (lambda s: cut(s / "labels.csv", 2), "labels.csv is damaged: its 2004 bytes are not those that were packed"),
+        (lambda s: relabel(s, b"Even", b"Odd"), "labels.csv has 4 columns .* 'Odd' where 'Even' belongs"),
+        (lambda s: relabel(s, b"face-0099,train,0,1\n", b""), "labels.csv has 99 rows and meta.json says 100"),
+        (lambda s: relabel(s, b"0,1\n", b"0,many\n"), "labels.csv is damaged"),
+        (lambda s: relabel(s, b"test", b"best"), "labels.csv has a split that is not one of train"),
         (lambda s: (s / "images.npy").unlink(), "images.npy is missing"),
         (lambda s: cut(s / "images.npy", 1), "images.npy is cut: 76927 bytes of 76928"),
         (lambda s: cut(s / "images.npy", 76900), "images.npy is cut: 28 bytes of 76928"),
@@ -335,14 +345,57 @@ def test_bad_store_is_said_when_opened(store: Path, harm: object, message: str) 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.csv"])
-def test_verify_finds_one_changed_byte(store: Path, name: str) -> None:
+def test_a_changed_label_is_found_when_the_store_is_opened(store: Path) -> None:
+    swap(store / "labels.csv", b"face-0099,train,0,1\n", b"face-0099,train,1,1\n")
+    with pytest.raises(InputError, match=r"labels\.csv is damaged"):
+        PackedStore.open(store)
+
+
+def test_a_changed_pixel_is_found_and_its_block_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_BLOCK", 7 * 16 * 16 * 3)
+    store = small(Pictures(100), tmp_path / "store")
+    assert store.meta.block_rows == 7 and len(store.meta.blocks) == 15
+    store.verify()
+    data = bytearray((store.path / "images.npy").read_bytes())
+    for row in (20, 99):
+        data[128 + 768 * row] ^= 1
+    (store.path / "images.npy").write_bytes(data)
+    store = PackedStore.open(store.path)
+    message = "images.npy is damaged: the images of rows 14 to 20 and of 1 more blocks are not those that were packed"
+    with pytest.raises(InputError, match=message):
+        store.verify()
+    with pytest.raises(InputError, match="rows 98 to 99 are not"):
+        store.read(np.array([99]))
+    with pytest.raises(InputError, match="rows 14 to 20 are not"), store.verified(np.arange(15)):
+        pass
+    with store.verified(np.arange(14)):
+        pass
+    np.testing.assert_array_equal(store.read(np.array([3, 50])), store.images[[3, 50]])
+
+
+def test_a_store_of_format_1_opens_and_is_verified(store: Path) -> None:
+    meta = unseal(json.loads((store / "meta.json").read_text()))
+    whole = {"images.npy": meta.pop("blocks")[0], **meta["crc32"]}  # one block: its checksum is that of all pixels
+    del meta["block_rows"]
+    (store / "meta.json").write_text(json.dumps({**meta, "format": 1, "crc32": whole}))
     PackedStore.open(store).verify()
-    data = bytearray((store / name).read_bytes())
-    data[-2] ^= 1  # the last label
-    (store / name).write_bytes(data)
-    with pytest.raises(InputError, match=f"{name} has the checksum"):
+    data = bytearray((store / "images.npy").read_bytes())
+    data[-1] ^= 1
+    (store / "images.npy").write_bytes(data)
+    with pytest.raises(InputError, match="rows 0 to 99 are not those"):
         PackedStore.open(store).verify()
+
+
+def test_a_second_pack_to_one_place_is_refused(tmp_path: Path) -> None:
+    class Second(Pictures):
+        def __getitem__(self, index: int, /) -> Example:
+            if index == 5:
+                small(Pictures(5), tmp_path / "out")
+            return super().__getitem__(index)
+
+    with pytest.raises(InputError, match=f"out is in use by process {os.getpid()}: wait until it ends, or give"):
+        small(Second(10), tmp_path / "out")
+    assert os.listdir(tmp_path) == []
 
 
 def test_unknown_fields_of_the_meta_file_are_passed_over(store: Path) -> None:

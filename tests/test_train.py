@@ -1,6 +1,7 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
 import json
+import os
 import shutil
 import signal
 import threading
@@ -12,13 +13,17 @@ import optax
 import pytest
 
 from jvae.config import BOOK
-from jvae.errors import InputError
+from jvae.data.packed import PackedStore
+from jvae.errors import InputError, InputWarning
+from jvae.files import seal, unseal
+from jvae.frozen import load
 from jvae.mesh import make_mesh
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints, read_config
-from jvae.training.log import read_metrics
+from jvae.training.log import read_metrics, read_rows
 from jvae.training.loop import train
+from jvae.training.state import state_shapes
 from jvae.training.stop import StopRequest
 from tests.faces import small_store
 
@@ -62,9 +67,11 @@ def assert_equal_states(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-def rows(run, *drop):
-    slow = {"images_per_s", "compile_seconds"}
-    return [{k: v for k, v in row.items() if k not in slow | set(drop)} for row in read_metrics(run)]
+def assert_equal_files(a, b):
+    """Metrics and pictures, byte for byte: no row twice, none missing."""
+    assert (a / "metrics.jsonl").read_bytes() == (b / "metrics.jsonl").read_bytes()
+    pictures = {path.name: path.read_bytes() for path in (a / "figures").iterdir()}
+    assert pictures == {path.name: path.read_bytes() for path in (b / "figures").iterdir()}
 
 
 def test_a_run_leaves_everything_behind(whole):
@@ -78,6 +85,9 @@ def test_a_run_leaves_everything_behind(whole):
     assert row["objective"] == pytest.approx(10_000 * row["sampled_error"] + row["kl"])
     assert row["n"] == len(small_store().indices("validation"))
     assert {"nats", "bits_per_dim", "beta", "sigma", "r_loss_factor"} <= row.keys()
+    times = read_rows(whole / "timings.jsonl")
+    assert [row["step"] for row in times] == [3, 6, 9, 12, 15, 17] and all(row["images_per_s"] > 0 for row in times)
+    assert [i for i, row in enumerate(times) if "compile_seconds" in row] == [0]
 
 
 def test_the_loss_falls(whole):
@@ -85,13 +95,14 @@ def test_the_loss_falls(whole):
     assert losses[-1] < losses[0]
 
 
-def test_last_and_best_checkpoints_are_kept(whole):
+def test_the_last_two_and_the_best_checkpoint_are_kept(whole):
     scored = {r["step"]: r["objective"] for r in read_metrics(whole) if r["split"] == "validation"}
     best = min(scored, key=scored.__getitem__)
     with Checkpoints(whole, read_only=True) as checkpoints:
         assert checkpoints.last_step == 17 and checkpoints.best_step == best
     kept = {int(p.name) for p in (whole / "checkpoints").iterdir() if p.name.isdigit()}
-    assert kept == {17, best}
+    assert kept == {12, 17, best}
+    assert not (whole / "checkpoints" / "deleted").exists() and not (whole / ".lock").exists()
 
 
 @pytest.mark.parametrize("chunks", [1, 4])
@@ -101,7 +112,7 @@ def test_a_resumed_run_is_bit_identical(whole, store, tmp_path, chunks):
     assert outcome.signum == signal.SIGTERM and outcome.step == 3 * chunks
     assert train(TINY, store, run, mesh=ONE, progress=False).step == 17
     assert_equal_states(last_state(run), last_state(whole))
-    assert rows(run) == rows(whole)  # no row twice, none missing
+    assert_equal_files(run, whole)
 
 
 def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_path):
@@ -163,6 +174,17 @@ def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
         train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
 
 
+def test_a_config_that_has_changed_is_named(whole, store, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    text = (run / "config.json").read_text()
+    for changed in (text.replace('"latent_dim": 6', '"latent_dim": 7'), text[:-20], "[]"):
+        (run / "config.json").write_text(changed)
+        for use in (lambda: load(run, mesh=ONE), lambda: train(TINY, store, run, mesh=ONE, progress=False)):
+            with pytest.raises(InputError, match=r"config\.json is damaged \(.*\): put back a copy"):
+                use()
+
+
 def test_another_config_is_refused_and_nothing_is_lost(whole, store):
     before = (whole / "config.json").read_bytes()
     with pytest.raises(InputError, match=r"latent_dim=6 \(now 7\): give the same settings, or another --out"):
@@ -216,6 +238,118 @@ def test_a_disk_that_fills_up_in_the_middle_is_named_too(tmp_path):
     with pytest.raises(InputError, match="writing one failed; no checkpoint was saved"), Checkpoints(tmp_path) as saved:
         with saved._full_disk_named():
             raise ValueError("RESOURCE_EXHAUSTED: Error writing params: No space left on device")
+
+
+def flip(path):
+    """Changes a byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+
+
+def largest(folder):
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_taken(whole, store, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    flip(largest(run / "checkpoints" / "17"))
+    with pytest.warns(InputWarning, match=r"step 17 is damaged .* and now in .*damaged/17: going on from 12"):
+        outcome = train(TINY, store, run, mesh=ONE, progress=False)
+    assert outcome.step == 17
+    assert_equal_states(last_state(run), last_state(whole))
+    assert_equal_files(run, whole)
+    assert (run / "damaged" / "17").is_dir()
+
+
+def test_inference_passes_over_a_damaged_checkpoint_and_leaves_it(whole, store, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        best, steps = checkpoints.best_step, checkpoints.steps
+    flip(largest(run / "checkpoints" / str(best) / "variables"))
+    with pytest.warns(InputWarning, match=f"step {best} is damaged .*: taking that of step"):
+        assert load(run, mesh=ONE).step != best
+    flip(run / "checkpoints" / str(best) / "record" / "metadata")
+    with pytest.warns(InputWarning, match="the checkpoint of step 17 is damaged"):
+        assert load(run, which="last", mesh=ONE).step == 12
+    for step in steps:
+        shutil.rmtree(run / "checkpoints" / str(step) / "variables")
+    with pytest.raises(InputError, match=r"no checkpoint of .* is whole \(step .*; step .*\): put back a copy"):
+        load(run, mesh=ONE)
+    with pytest.raises(InputError, match="is whole"):
+        train(TINY.replace(steps=18), store, run, mesh=ONE, progress=False)
+    assert {int(p.name) for p in (run / "checkpoints").iterdir()} == set(steps)  # nothing is moved for nothing
+
+
+def test_a_sum_that_does_not_match_is_damage(whole, tmp_path):
+    """Values that can be read and are not those that were saved."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    record = run / "checkpoints" / "17" / "record" / "metadata"
+    fields = unseal(json.loads(record.read_text()))
+    name = next(name for name in fields["crc32"] if name.startswith("training/opt_state"))
+    fields["crc32"][name] = "00000000"
+    record.write_text(json.dumps(seal(fields)))
+    like = state_shapes(TINY, 17, ONE)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        assert checkpoints.verify(17, like) == f"{name} is not what was saved"
+        assert checkpoints.verify(12, like) is None
+
+
+def test_checkpoints_of_earlier_versions_are_read(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    for step in (12, 17):  # without checksums, the objective in a file of Orbax's
+        folder = run / "checkpoints" / str(step)
+        shutil.rmtree(folder / "record")
+        (folder / "metrics").mkdir()
+        (folder / "metrics" / "metrics").write_text(json.dumps({"objective": float(step)}))
+    with Checkpoints(run, read_only=True) as checkpoints:
+        assert checkpoints.best_step == 12
+    assert_equal_states(last_state(run), last_state(whole))
+
+
+def test_damaged_images_stop_a_run_before_its_first_step(store, tmp_path):
+    copy = tmp_path / "store"
+    shutil.copytree(store.path, copy)
+    flip(copy / "images.npy")
+    with pytest.raises(InputError, match=r"images\.npy is damaged: the images of rows 0 to 119 are not"):
+        train(TINY, PackedStore.open(copy), tmp_path / "run", mesh=ONE, progress=False)
+    assert not read_metrics(tmp_path / "run")
+
+
+def test_a_second_training_in_one_run_directory_is_refused(store, tmp_path):
+    run, refused = tmp_path / "run", []
+
+    def second():
+        with pytest.raises(InputError, match=rf"run is in use by process {os.getpid()}: wait until it ends") as caught:
+            train(TINY, store, run, mesh=ONE, progress=False)
+        refused.append(caught)
+        return signal.SIGTERM
+
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=second)
+    assert len(refused) == 1
+    assert not (run / ".lock").exists()
+
+
+def test_a_damaged_row_of_metrics_is_named(whole, store, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    lines = (whole / "metrics.jsonl").read_bytes().split(b"\n")
+    (run / "metrics.jsonl").write_bytes(b"\n".join([lines[0], b"\xff" + lines[1], *lines[2:]]))
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged in line 2: put back a copy"):
+        train(TINY.replace(steps=18), store, run, mesh=ONE, progress=False)
+
+
+def test_what_a_kill_before_the_config_left_is_no_obstacle(store, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".lock").write_text("1\n")
+    (run / f".config.json.{2**22 + 1}.part").write_text("{")
+    assert train(TINY, store, run, mesh=ONE, progress=False).step == 17
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
 def test_a_folder_that_is_no_run_is_refused(store, tmp_path):

@@ -5,11 +5,15 @@ labels.csv   image_id, split, then a column of 0 and 1 an attribute; a row an im
 meta.json    `Meta`
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import re
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, META, Meta, write_store
 from jvae.errors import InputError, unknown
+from jvae.files import unseal
 
 __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
@@ -46,7 +51,7 @@ def pack(
       source: the images.
       out: the directory to make.
       size: height and width in pixels, a multiple of 16.
-      crop: "center" or "squash", see `preprocess`.
+      crop: one of CROPS, see `preprocess`.
       count: pack only so many, evenly spaced over the source; None for all.
       skip_bad: leave out images that cannot be read, and record them in the store's meta.
       overwrite: replace the store that is at `out`.
@@ -97,10 +102,10 @@ class PackedStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "PackedStore":
-        """Opens the store in directory `path`, checking that its three files fit together but not every byte.
+        """Opens the store in directory `path`. Every byte is checked but the pixels: see `verify`.
 
         Raises:
-          InputError: there is none, a newer jvae wrote it, or a file is missing, cut or of another store.
+          InputError: there is none, a newer jvae wrote it, or a file is missing, damaged or of another store.
         """
         path = Path(path)
         meta = _read_meta(path)
@@ -164,19 +169,36 @@ class PackedStore:
             raise unknown("attribute", name, self.attribute_names)
         return self.attribute_names.index(name)
 
-    def verify(self) -> None:
-        """Reads every byte; InputError when a checksum is not the meta file's."""
-        crc = 0
-        step = max(1, (16 << 20) // self.images[:1].nbytes)
-        for start in range(0, len(self), step):
-            crc = zlib.crc32(np.ascontiguousarray(self.images[start : start + step]).data, crc)
-        found = {IMAGES: f"{crc:08x}", LABELS: f"{zlib.crc32((self.path / LABELS).read_bytes()):08x}"}
-        for name, value in found.items():
-            if value != self.meta.crc32[name]:
-                raise InputError(
-                    f"{self.path / name} has the checksum {value} and was written with {self.meta.crc32[name]}: it has"
-                    " changed; pack again"
-                )
+    def verify(self, rows: np.ndarray | None = None) -> None:
+        """Reads every pixel of the blocks that hold the images at `rows`, or of all, on all cores.
+
+        Raises:
+          InputError: a block is not what was packed; its rows are named.
+        """
+        n = self.meta.block_rows
+        numbers = range(len(self.meta.blocks)) if rows is None else np.unique(np.asarray(rows) // n).tolist()
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(lambda i: f"{zlib.crc32(self.images[i * n : (i + 1) * n].data):08x}", numbers)
+            bad = [i for i, crc in zip(numbers, found, strict=True) if crc != self.meta.blocks[i]]
+        if bad:
+            more = f" and of {len(bad) - 1} more blocks" if len(bad) > 1 else ""
+            raise InputError(
+                f"{self.path / IMAGES} is damaged: the images of rows {bad[0] * n} to "
+                f"{min((bad[0] + 1) * n, len(self)) - 1}{more} are not those that were packed; pack again"
+            )
+
+    @contextlib.contextmanager
+    def verified(self, rows: np.ndarray | None = None) -> Iterator[None]:
+        """Does `verify` beside what the block does, and ends with what it raises: keep nothing before."""
+        with ThreadPoolExecutor(1) as beside:
+            checking = beside.submit(self.verify, rows)
+            yield
+            checking.result()
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images at `rows` [m], verified: uint8 [m,h,w,3]."""
+        self.verify(rows)
+        return np.asarray(self.images[rows])
 
 
 def _number(image_id: str) -> int:
@@ -189,14 +211,18 @@ def _read_meta(path: Path) -> Meta:
         what = f"{path} is no packed store: it has no {META}" if path.is_dir() else f"no packed store at {path}"
         raise InputError(f"{what}; make one with experiments/pack.py")
     try:
-        fields = json.loads((path / META).read_text(encoding="utf-8"))
+        fields = json.loads((path / META).read_bytes())
         if fields["format"] > FORMAT:
             raise InputError(
                 f"{path} has format {fields['format']} and this jvae reads up to {FORMAT}: update jvae or pack again"
             )
+        if fields["format"] == 1:  # had no checksum of its own, and one of all pixels
+            fields |= {"block_rows": fields["count"], "blocks": [fields["crc32"][IMAGES]]}
+        else:
+            fields = unseal(fields)
         known = {f.name for f in dataclasses.fields(Meta)}
         meta = Meta(**{k: v for k, v in fields.items() if k in known})
-        return dataclasses.replace(meta, attribute_names=tuple(meta.attribute_names))
+        return dataclasses.replace(meta, attribute_names=tuple(meta.attribute_names), blocks=tuple(meta.blocks))
     except InputError:
         raise
     except (ValueError, TypeError, KeyError) as error:
@@ -207,9 +233,11 @@ def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
     columns = ["image_id", "split", *meta.attribute_names]
     if not path.is_file():
         raise InputError(f"{path} is missing: pack again")
+    data = path.read_bytes()
+    if f"{zlib.crc32(data):08x}" != meta.crc32[LABELS]:
+        raise InputError(f"{path} is damaged: its {len(data)} bytes are not those that were packed; pack again")
     try:
-        with open(path, encoding="utf-8") as file:
-            found = file.readline().rstrip("\n").split(",")
+        found = data.partition(b"\n")[0].decode().split(",")
         if found != columns:
             odd = next((f"{f!r} where {c!r} belongs" for f, c in zip(found, columns, strict=False) if f != c), "")
             raise InputError(
@@ -217,7 +245,7 @@ def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
                 " pack again"
             )
         types: Any = {"image_id": str, "split": str, **dict.fromkeys(meta.attribute_names, np.uint8)}
-        labels = pd.read_csv(path, dtype=types, keep_default_na=False)  # an id may be "NA"
+        labels = pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)  # an id may be "NA"
     except InputError:
         raise
     except ValueError as error:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import shutil
 import zlib
 from collections import Counter, deque
@@ -20,11 +19,12 @@ from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import check_crop, check_size, decode
 from jvae.data.resize import TOGETHER, resize
 from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.files import locked, replacing, seal, tidy
 
-FORMAT = 1  # raised when an older jvae could not read the store
+FORMAT = 2  # raised when an older jvae could not read the store; 1 had one checksum of all pixels
 IMAGES, LABELS, META = "images.npy", "labels.csv", "meta.json"
 
+_BLOCK = 16 << 20  # bytes of pixels under one checksum
 _CHUNK = 64  # images a task: some 15 ms of work, far more than a task costs
 _RENDER = 512  # images a call of `render`
 _NAMED = 10  # broken images that an error names
@@ -40,11 +40,13 @@ class Meta:
       count: images in the store; `counts` has them by split.
       source_count: images in the source, of which these are an even sample if there were more.
       size: height and width in pixels.
-      crop: "center" or "squash".
+      crop: one of CROPS.
       attribute_names: the columns of labels.csv after image_id and split.
       missing: images that the source's table names and the source lacks.
       skipped: by image id, why it was left out.
-      crc32: of the pixels in images.npy (without its header), and of labels.csv, as eight hex digits.
+      crc32: CRC-32 of labels.csv, as eight hex digits.
+      block_rows: images under one checksum.
+      blocks: CRC-32 of the pixels of each `block_rows` images in turn; the last block may hold fewer.
     """
 
     source: str
@@ -57,6 +59,8 @@ class Meta:
     missing: int
     skipped: dict[str, str]
     crc32: dict[str, str]
+    block_rows: int
+    blocks: tuple[str, ...]
     format: int = FORMAT
 
 
@@ -94,13 +98,13 @@ def write_store(
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: give 1 or more, or none for all cores")
     indices = np.arange(count, dtype=np.int64) * total // count  # evenly spaced, so the splits keep their shares
-    with _new_directory(out, overwrite) as part:
+    with locked(out.with_name(f".{out.name}.lock"), out), _new_directory(out, overwrite) as part:
         _check_space(out.parent, count * (size * size * 3 + 128))
         part.mkdir()
         bar = tqdm(total=count, unit="image", unit_scale=True, desc="pack", disable=None if progress else True)
         with bar, contextlib.closing(_decoded(source, indices, size, crop, workers)) as blocks:
             meta = _write(part, blocks, source, size, crop, skip_bad, bar)
-        (part / META).write_text(json.dumps(dataclasses.asdict(meta), indent=2) + "\n", encoding="utf-8")
+        (part / META).write_text(json.dumps(seal(dataclasses.asdict(meta)), indent=2) + "\n", encoding="utf-8")
     return meta
 
 
@@ -111,7 +115,7 @@ def _write(
     splits: list[str] = []
     attrs: list[np.ndarray] = []
     bad: dict[str, str] = {}
-    crc = 0
+    sums = _BlockSums(max(1, _BLOCK // (size * size * 3)))
     # Written in order with write(), not through a memory map, where a full disk would be a SIGBUS and not an OSError.
     with open(part / IMAGES, "wb") as file:
         _write_header(file, bar.total, size)
@@ -119,7 +123,7 @@ def _write(
             bad.update(rows.bad)
             if skip_bad or not bad:  # after a bad one the rest is only looked through, to name them all
                 pixels = np.ascontiguousarray(rows.images).data
-                crc = zlib.crc32(pixels, crc)
+                sums.add(pixels)
                 file.write(pixels)
                 _start_writing(file, pixels.nbytes)
                 ids += rows.ids
@@ -151,8 +155,36 @@ def _write(
         attribute_names=tuple(source.attribute_names),
         missing=int(getattr(source, "missing", 0)),
         skipped=bad,
-        crc32={IMAGES: f"{crc:08x}", LABELS: f"{zlib.crc32(text):08x}"},
+        crc32={LABELS: f"{zlib.crc32(text):08x}"},
+        block_rows=sums.rows,
+        blocks=sums.close(),
     )
+
+
+class _BlockSums:
+    """The checksums of `Meta.blocks`, from images that come in order, any number at a time."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self._filled, self._crc = rows, 0, 0
+        self._found: list[str] = []
+
+    def add(self, images: memoryview) -> None:
+        """Adds contiguous uint8 images [n,h,w,3]."""
+        while len(images):
+            part, images = images[: self.rows - self._filled], images[self.rows - self._filled :]
+            self._crc, self._filled = zlib.crc32(part, self._crc), self._filled + len(part)
+            if self._filled == self.rows:
+                self._end()
+
+    def close(self) -> tuple[str, ...]:
+        """All of them."""
+        if self._filled:
+            self._end()
+        return tuple(self._found)
+
+    def _end(self) -> None:
+        self._found.append(f"{self._crc:08x}")
+        self._filled = self._crc = 0
 
 
 def _write_header(file: Any, count: int, size: int) -> None:
@@ -236,7 +268,7 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
 @contextlib.contextmanager
 def _new_directory(out: Path, overwrite: bool) -> Iterator[Path]:
     """Yields the directory to fill, which becomes `out` at the end; a store there before stays until then."""
-    _tidy(out)
+    tidy(out)
     if out.exists():
         if not overwrite:
             raise InputError(f"{out} exists: give another --out, or --overwrite to replace it")
@@ -253,28 +285,6 @@ def _new_directory(out: Path, overwrite: bool) -> Iterator[Path]:
             old.rename(out)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _tidy(out: Path) -> None:
-    """Removes what packs to `out` that were killed have left, and puts back a store that one had just moved away."""
-    for path in out.parent.glob(f".{out.name}.*"):
-        match = re.fullmatch(r"\.(\d+)\.(part|old)", path.name.removeprefix(f".{out.name}"))
-        if not match or _alive(int(match[1])):
-            continue
-        if match[2] == "old" and not out.exists():
-            path.rename(out)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # another user's
-    return pid != os.getpid()
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -1,42 +1,74 @@
-"""A run directory's checkpoints (Orbax): the last and the best, each with all a resumed run needs.
+"""A run directory's checkpoints (Orbax): the last two and the best, each with all a resumed run needs.
 
-A checkpoint has two items: `variables`, which inference reads, and `training`: the optimiser's state, and the trained
-variables where `variables` are their moving average.
+A checkpoint has three items: `variables`, which inference reads; `training`, the optimiser's state, and the trained
+variables where `variables` are their moving average; and `record`, its objective and the checksums of all arrays, by
+which a damaged checkpoint is told from a whole one before anything is done with it.
 """
 
 import contextlib
+import errno
+import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from jvae.config import Config
-from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.errors import InputError, InputWarning
+from jvae.fields import build, read_object
+from jvae.files import locked, replacing, seal, unseal
+from jvae.processes import is_main, meet
 from jvae.training.state import State
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+DAMAGED = "damaged"
+LOCK = ".lock"
 Which = Literal["best", "last"]
+
+_DELETED = "deleted"  # in CHECKPOINTS: moved there first, so that a kill leaves no half of a checkpoint under its name
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every step of every save at INFO and WARNING
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
-    """The config of a run directory. Raises `InputError` if it is no run."""
+    """The config of a run directory. Raises `InputError` if it is no run, or its config is damaged."""
     path = Path(run) / CONFIG
     if not path.is_file():
         raise InputError(
             f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
         )
-    return Config.from_json(path.read_text())
+    try:
+        fields = unseal(read_object(path.read_bytes(), "it"), older=True)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
+    return build(Config, fields, str(path))
+
+
+@contextlib.contextmanager
+def claimed(run: Path, cfg: Config) -> Iterator[None]:
+    """While entered, `run` is the directory of `cfg`, see `claim_run`, and no other process trains in it.
+
+    Raises:
+      InputError: another one does.
+    """
+    if run.exists() and not run.is_dir():
+        raise InputError(f"{run} exists and is no run directory: give another --out")
+    with locked(run / LOCK, run) if is_main() else contextlib.nullcontext():
+        if is_main():
+            claim_run(run, cfg)
+        meet("the run is claimed")
+        yield
 
 
 def claim_run(run: Path, cfg: Config) -> None:
@@ -55,48 +87,64 @@ def claim_run(run: Path, cfg: Config) -> None:
         differing = [f"{k}={theirs[k]} (now {ours[k]})" for k in ours if ours[k] != theirs[k]]
         if differing and _has_checkpoint(run):
             raise InputError(f"{run} holds a run with {', '.join(differing)}: give the same settings, or another --out")
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
     with replacing(run / CONFIG) as part:
-        part.write_text(cfg.to_json())
+        part.write_text(json.dumps(seal(json.loads(cfg.to_json())), indent=1) + "\n")
 
 
 def _has_checkpoint(run: Path) -> bool:
-    if not (run / CHECKPOINTS).is_dir():
-        return False
-    with Checkpoints(run, read_only=True) as checkpoints:
-        return checkpoints.last_step is not None
+    return bool(steps_of(run))
 
 
 class Checkpoints:
-    """The checkpoints of a run directory: at most two, the last saved and the one of the lowest objective."""
+    """The checkpoints of a run directory: at most three, the last two saved and the one of the lowest objective.
+
+    Attributes:
+      steps: of those there are, ascending.
+    """
 
     def __init__(self, run: str | os.PathLike[str], *, read_only: bool = False) -> None:
-        best = keep.BestN(get_metric_fn=_objective, reverse=True, n=1, keep_checkpoints_without_metrics=False)
-        policy = keep.AnyPreservationPolicy([keep.LatestN(1), best])
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy,
-            best_fn=_objective,
-            best_mode="min",
-            read_only=read_only,
-            create=not read_only,
-            cleanup_tmp_directories=not read_only,
-        )
-        self._run = Path(run)
-        if read_only and not (self._run / CHECKPOINTS).is_dir():
+        self._run, self._read_only = Path(run), read_only
+        if read_only and not steps_of(self._run):
             raise self._none_yet()
-        self._manager = ocp.CheckpointManager((self._run / CHECKPOINTS).absolute(), options=options)
+        self._manager = self._open()
+        self._objectives = {step: self._objective(step) for step in self.steps}
+
+    def _open(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self,
+            lightweight_initialize=True,  # it would trust files that may be damaged
+            read_only=self._read_only,
+            create=not self._read_only,
+            cleanup_tmp_directories=not self._read_only,
+            todelete_subdir=None if self._read_only else _DELETED,
+        )
+        return ocp.CheckpointManager((self._run / CHECKPOINTS).absolute(), options=options)
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Which of the checkpoints Orbax is to keep."""
+        steps = [info.step for info in checkpoints]
+        kept = {*steps[-2:], self._best(steps)}
+        return [step in kept for step in steps]
+
+    @property
+    def steps(self) -> list[int]:
+        """Of the checkpoints there are, ascending."""
+        return sorted(self._manager.all_steps())
 
     @property
     def last_step(self) -> int | None:
         """Step of the newest checkpoint, or None."""
-        return self._manager.latest_step()
+        return max(self.steps, default=None)
 
     @property
     def best_step(self) -> int | None:
         """Step of the checkpoint with the lowest objective; the newest where none was scored; None if there is none."""
-        best = self._manager.best_step()
-        return best if best is not None else self.last_step
+        return self._best(self.steps) if self.steps else None
+
+    def _best(self, steps: Iterable[int]) -> int:
+        return min(steps, key=lambda step: (self._objectives.get(step, math.inf), -step))
 
     def save(self, step: int, state: State, objective: float = math.inf) -> None:
         """Saves `state` in the background, once it is copied; a checkpoint of the same step stays.
@@ -109,7 +157,7 @@ class Checkpoints:
         Raises:
           InputError: the disk is too full for it; the checkpoints before it stay.
         """
-        if step in self._manager.all_steps():
+        if step in self.steps:
             return
         needed = round(1.1 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))) + 2**20
         free = shutil.disk_usage(self._run).free
@@ -117,21 +165,38 @@ class Checkpoints:
             raise self._disk_full(
                 f"{needed / 2**20:.0f} MiB are needed for step {step}, {free / 2**20:.0f} MiB are free"
             )
-        training = _besides_variables(state)
-        args = ocp.args.Composite(
-            variables=ocp.args.StandardSave(state.variables), training=ocp.args.StandardSave(training)
-        )
+        items = _items(state)
+        record = ocp.args.JsonSave(seal({"objective": objective, "crc32": _checksums(items)}))
+        args = ocp.args.Composite(record=record, **{k: ocp.args.StandardSave(v) for k, v in items.items()})
+        self._objectives[step] = objective
         with self._full_disk_named():
-            self._manager.save(step, args=args, metrics={"objective": objective})
+            self._settle()
+            self._manager.save(step, args=args)
 
-    def restore(self, state: State) -> State:
-        """The newest checkpoint, with the shapes and shardings of `state`."""
-        like = jax.tree.map(_abstract, state)
-        args = ocp.args.Composite(
-            variables=ocp.args.StandardRestore(like.variables),
-            training=ocp.args.StandardRestore(_besides_variables(like)),
-        )
-        items = self._manager.restore(self.last_step, args=args)
+    def restore(self, like: State, newest: int | None = None) -> State | None:
+        """The newest checkpoint that is whole, with the shapes and shardings of `like`; None where there is none.
+
+        Damaged ones after it are moved to RUN/damaged, with an `InputWarning`, so that they are trained anew.
+
+        Args:
+          like: of arrays, or of `jax.ShapeDtypeStruct`.
+          newest: leave out those of later steps.
+
+        Raises:
+          InputError: there are some and none is whole.
+        """
+        steps = [step for step in reversed(self.steps) if newest is None or step <= newest]
+        if not steps:
+            return None
+        step, items, damaged = self._first_whole(steps, _items(jax.tree.map(_abstract, like)))
+        if damaged:
+            self._manager.close()
+            meet("before damaged checkpoints are moved")
+            for bad, why in damaged.items() if is_main() else ():
+                place = _move_aside(self._run, bad)
+                self._warn(f"the checkpoint of step {bad} is damaged ({why}) and now in {place}: going on from {step}")
+            meet("after damaged checkpoints were moved")
+            self._manager = self._open()
         training, variables = items["training"], items["variables"]
         trained, average = (variables, None) if like.average is None else (training["trained"], variables)
         return State(training["step"], **trained, opt_state=training["opt_state"], average=average)
@@ -139,27 +204,92 @@ class Checkpoints:
     def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
         """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
 
+        Where that is damaged, an `InputWarning` says so, and it is the next best, or the one before.
+
         Raises:
-          InputError: there is no checkpoint.
+          InputError: there is no checkpoint, or none is whole.
         """
-        step = self.best_step if which == "best" else self.last_step
-        if step is None:
-            raise self._none_yet()
-        args = ocp.args.Composite(variables=ocp.args.StandardRestore(like))
-        return step, self._manager.restore(step, args=args)["variables"]
+        steps = self.steps[::-1]
+        if which == "best":
+            steps.sort(key=lambda step: self._objectives.get(step, math.inf))
+        step, items, damaged = self._first_whole(steps, {"variables": like})
+        for bad, why in damaged.items():
+            self._warn(f"the checkpoint of step {bad} is damaged ({why}): taking that of step {step}")
+        return step, items["variables"]
+
+    def verify(self, step: int, like: State) -> str | None:
+        """What is damaged in the checkpoint of `step`, with the shapes and shardings of `like`; None if it is whole.
+
+        One of an earlier version, without checksums, is whole when it can be read.
+        """
+        try:
+            self._read(step, _items(jax.tree.map(_abstract, like)))
+        except Exception as error:
+            return _why(error)
+        return None
+
+    def _first_whole(self, steps: Iterable[int], like: Mapping[str, Any]) -> tuple[int, dict[str, Any], dict[int, str]]:
+        """The first of `steps` whose checkpoint is whole, its items as `like`, and what is wrong with those before."""
+        damaged: dict[int, str] = {}
+        for step in steps:
+            try:
+                return step, self._read(step, like), damaged
+            except Exception as error:  # whatever Orbax, TensorStore and JSON make of files that have changed
+                damaged[step] = _why(error)
+        listed = "; ".join(f"step {step}: {why}" for step, why in damaged.items())
+        raise InputError(
+            f"no checkpoint of {self._run} is whole ({listed}): put back a copy of {self._run / CHECKPOINTS}, or train "
+            "anew with another --out"
+        )
+
+    def _read(self, step: int, like: Mapping[str, Any]) -> dict[str, Any]:
+        """The items of a checkpoint as `like`, checked. Raises whatever it may if they are damaged."""
+        known = self._record(step)["crc32"]
+        args = {name: ocp.args.StandardRestore(item) for name, item in like.items()}
+        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        items = {name: restored[name] for name in like}
+        if known:
+            for name, crc in _checksums(items).items():
+                if known.get(name) != crc:
+                    raise ValueError(f"{name} is not what was saved")
+        return items
+
+    def _record(self, step: int) -> dict[str, Any]:
+        """What a checkpoint says of itself. Raises whatever it may if that is damaged."""
+        if (self._run / CHECKPOINTS / str(step) / "record").exists():
+            return unseal(self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"])
+        metrics = self._manager.metrics(step)  # of an earlier version
+        if metrics is None:
+            raise ValueError("its record is missing")
+        return {"objective": float(metrics["objective"]), "crc32": {}}
+
+    def _objective(self, step: int) -> float:
+        try:
+            return self._record(step)["objective"]
+        except Exception:  # it is damaged, which those who need it will say
+            return math.inf
 
     def close(self) -> None:
         """Waits for what is being written."""
         with self._full_disk_named():
-            self._manager.wait_until_finished()
+            self._settle()
         self._manager.close()
+
+    def _settle(self) -> None:
+        """Waits for what is being written, and clears what was moved away to make room for it."""
+        self._manager.wait_until_finished()
+        if not self._read_only and is_main():
+            shutil.rmtree(self._run / CHECKPOINTS / _DELETED, ignore_errors=True)
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(f"{self._run}: {message}", InputWarning, stacklevel=3)
 
     def _none_yet(self) -> InputError:
         return InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
 
     def _disk_full(self, what: str) -> InputError:
-        whole = self._manager.all_steps(read=True)  # those on disk: the one that failed is not among them
-        kept = f"the checkpoint of step {max(whole)} is kept" if whole else "no checkpoint was saved"
+        whole = steps_of(self._run)  # those on disk: the one that failed is not among them
+        kept = f"the checkpoint of step {whole[-1]} is kept" if whole else "no checkpoint was saved"
         return InputError(
             f"the disk of {self._run} is too full for a checkpoint: {what}; {kept}: free space and run again"
         )
@@ -169,8 +299,9 @@ class Checkpoints:
         """Orbax writes in the background and reports a full disk as a ValueError of tensorstore, at the next call."""
         try:
             yield
-        except ValueError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error) and "No space left" not in str(error):
+        except (ValueError, OSError) as error:
+            full = getattr(error, "errno", None) in _FULL
+            if not full and not any(text in str(error) for text in ("RESOURCE_EXHAUSTED", *map(os.strerror, _FULL))):
                 raise
             raise self._disk_full("writing one failed") from error
 
@@ -183,15 +314,42 @@ class Checkpoints:
         self.close()
 
 
-def _objective(metrics: Any) -> float:
-    return metrics["objective"]
+def steps_of(run: Path) -> list[int]:
+    """Of the checkpoints in a run directory, ascending."""
+    folder = run / CHECKPOINTS
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
 
 
-def _besides_variables(state: State) -> dict[str, Any]:
-    """What a resumed run needs besides `state.variables`."""
+def _items(state: State) -> dict[str, Any]:
+    """What is saved: `variables`, and what a resumed run needs besides."""
     trained = {} if state.average is None else {"trained": state.trained}
-    return {"step": state.step, "opt_state": state.opt_state} | trained
+    training = {"step": state.step, "opt_state": state.opt_state} | trained
+    return {"variables": state.variables, "training": training}
 
 
-def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+def _checksums(items: Mapping[str, Any]) -> dict[str, str]:
+    """CRC-32 of the bytes of every leaf, by its path: "variables/params/…"."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{zlib.crc32(np.asarray(leaf).tobytes()):08x}"
+        for path, leaf in jax.tree.leaves_with_path(jax.device_get(items))
+    }
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+def _why(error: Exception) -> str:
+    """The first line of an error, cut where it gets long."""
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) <= 100 else f"{line[:100]}…"
+
+
+def _move_aside(run: Path, step: int) -> Path:
+    """Moves the checkpoint of `step` to RUN/damaged, under a name that is free there."""
+    (run / DAMAGED).mkdir(exist_ok=True)
+    place, n = run / DAMAGED / str(step), 1
+    while place.exists():
+        place, n = run / DAMAGED / f"{step}-{n}", n + 1
+    (run / CHECKPOINTS / str(step)).rename(place)
+    return place

@@ -22,7 +22,7 @@ from jvae.evaluate.projections import best_threshold
 from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, put, replicated
 from jvae.models.judge import JudgeNet, Logits, init_variables, train_pass, widths
 from jvae.models.vae import to_float
-from jvae.processes import check_same, is_main
+from jvae.processes import check_same, is_main, share
 from jvae.training.loop import run_keys
 from jvae.training.state import State
 
@@ -224,6 +224,7 @@ def train_judge(
     net = JudgeNet(len(names), store.size, dtype=jnp.bfloat16 if on_accelerator(mesh) else jnp.float32)
 
     whole = replicated(mesh)
+    store.verify(share(np.arange(len(store))))
     images = to_devices(store.images, rows, mesh, instead="a store of fewer or smaller images")
     labels, weights = put((attrs[rows], class_weights(attrs[rows])), whole)
     keys = run_keys(recipe.seed, mesh)

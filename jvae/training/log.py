@@ -1,21 +1,27 @@
-"""What a run reports while it trains: metrics.jsonl, TensorBoard events, a progress bar."""
+"""What a run reports while it trains: metrics.jsonl, timings.jsonl, TensorBoard events, a progress bar."""
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from jvae.errors import InputError
 from jvae.files import replacing
 
 METRICS = "metrics.jsonl"
+TIMINGS = "timings.jsonl"
 
 
 class Log:
     """Rows of metrics, each a step and a split ("train", "validation"), to a file, TensorBoard and the screen.
+
+    What the clock says goes to a file of its own: the metrics of a run that was killed and resumed are, byte for byte,
+    those of one that was not.
 
     Args:
       run: the run directory.
@@ -25,11 +31,7 @@ class Log:
     """
 
     def __init__(self, run: Path, step: int, total: int, *, progress: bool = True) -> None:
-        path = run / METRICS
-        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= step]
-        with replacing(path) as part:
-            part.write_text("".join(f"{line}\n" for line in kept))
-        self._file = path.open("a")
+        self._file, self._times = (_reopened(run / name, step) for name in (METRICS, TIMINGS))
         self._folder, self._purge_step = str(run / "events"), step + 1 if step else None
         self._bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
         self._progress = progress
@@ -45,6 +47,19 @@ class Log:
         """Adds a row."""
         self._file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
         self._file.flush()
+        self._scalars(step, split, values)
+
+    def write_times(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a row of what the clock says."""
+        self._times.write(json.dumps({"step": step, **values}) + "\n")
+        self._times.flush()
+        self._scalars(step, "train", values)
+
+    def sync(self) -> None:
+        """Waits until the rows are on the disk."""
+        os.fsync(self._file.fileno())
+
+    def _scalars(self, step: int, split: str, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
 
@@ -64,6 +79,7 @@ class Log:
         if "_events" in self.__dict__:
             self._events.close()
         self._file.close()
+        self._times.close()
 
     def __enter__(self) -> "Log":
         """Itself."""
@@ -80,6 +96,12 @@ class NoLog:
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Nothing."""
 
+    def write_times(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
     def advance(self, count: int, shown: Mapping[str, str]) -> None:
         """Nothing."""
 
@@ -94,14 +116,37 @@ class NoLog:
         """Nothing."""
 
 
-def read_lines(path: Path) -> list[str]:
-    """The whole lines of a metrics file, none if there is no file; a last line cut short is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text().split("\n")
-    return lines[:-1]  # what follows the last newline was never finished
+def _reopened(path: Path, step: int) -> TextIO:
+    """The file at `path`, to add to, with its rows up to `step` alone."""
+    kept = [line + b"\n" for line, row in zip(_lines(path), read_rows(path), strict=True) if row["step"] <= step]
+    with replacing(path) as part:
+        part.write_bytes(b"".join(kept))
+    return path.open("a")
+
+
+def _lines(path: Path) -> list[bytes]:
+    """The whole lines of a file, none if there is no file; a last one cut short, by a kill, is left out."""
+    return path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of metrics or timings.
+
+    Raises:
+      InputError: one is damaged.
+    """
+    rows = []
+    for i, line in enumerate(_lines(path), 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row["step"], int):
+                raise TypeError
+        except (ValueError, LookupError, TypeError):
+            raise InputError(f"{path} is damaged in line {i}: put back a copy, or delete that line") from None
+        rows.append(row)
+    return rows
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics file."""
-    return [json.loads(line) for line in read_lines(run / METRICS)]
+    return read_rows(run / METRICS)

@@ -18,12 +18,12 @@ from jvae.errors import InputError
 from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.models import loss, vae
-from jvae.processes import Stopped, check_same, is_main
+from jvae.processes import Stopped, check_same, is_main, share
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
-from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.checkpoint import Checkpoints, claimed
 from jvae.training.log import Log, NoLog
-from jvae.training.state import init_state, learning_rate, make_model
+from jvae.training.state import init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
 
 VALIDATION_IMAGES = 2048
@@ -59,15 +59,16 @@ def train(
     Args:
       cfg: of the run; its image size becomes the store's.
       store: the images.
-      run: the run directory: config.json, checkpoints/, metrics.jsonl, events/, figures/.
+      run: the run directory: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
       mesh: the devices; None takes all there are.
       progress: show a bar.
       stopped: asked between chunks; a signal number saves and ends the run.
 
     Raises:
       InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
-        images that were to be resident and do not fit, a run directory of another config, or a loss that is not
-        finite: its step is named, and the last good checkpoint stays.
+        images that were to be resident and do not fit, damaged images, a run directory of another config or in use,
+        no whole checkpoint among those there are, or a loss that is not finite: its step is named, and the last good
+        checkpoint stays.
     """
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
@@ -77,24 +78,23 @@ def train(
     rows = store.indices("train")
     total = cfg.total_steps(len(rows))
     check_same("settings or data", f"{cfg} {store.meta}")
-    if is_main():
-        claim_run(run, cfg)
 
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     whole = replicated(mesh)
-    with ThreadPoolExecutor(1) as compiler, Checkpoints(run) as checkpoints:
-        step = checkpoints.last_step or 0
+    with ThreadPoolExecutor(2) as beside, claimed(run, cfg), Checkpoints(run) as checkpoints:
+        resumed = checkpoints.restore(state_shapes(cfg, total, mesh))
+        step = int(resumed.step) if resumed else 0
         if step >= total:
             return Outcome(step, total, None, None)
+        checking = beside.submit(store.verify, share(np.concatenate([rows, store.indices("validation")])))
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
-        compiling = compiler.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
-        state = init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
-        if checkpoints.last_step is not None:
-            state = checkpoints.restore(state)
+        compiling = beside.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
+        state = resumed or init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
         validate = Validation(cfg, store, run, mesh)
         stop = Stopped(stopped, mesh)
         with Log(run, step, total, progress=progress) if is_main() else NoLog() as log:
             program = compiling.result()
+            checking.result()  # before the first step: nothing is learnt from damaged images
             report = Report(cfg, log, total, program.seconds, last_good=checkpoints.last_step)
             chunks = feed.chunks(step)
             while True:
@@ -111,9 +111,11 @@ def train(
                 if due or signum:
                     report.flush()  # a state that is not finite is never saved
                     scores = validate(step, state.variables) if due else None
-                    checkpoints.save(step, state, scores.objective if scores else np.inf)
                     if scores:
                         report.validation(step, scores)
+                    log.sync()  # a checkpoint is never ahead of its rows: those after it are dropped on resuming
+                    checkpoints.save(step, state, scores.objective if scores else np.inf)
+                    report.saved(step)
                     if signum or step == total:
                         return Outcome(step, total, scores, signum)
 
@@ -159,7 +161,7 @@ class Report:
         self._rate = learning_rate(cfg, total)
         self._waiting: tuple[int, int, Metrics] | None = None
         self._clock = time.perf_counter()
-        self._first = {"compile_seconds": compile_seconds}  # of the first row alone
+        self._compiled: dict[str, float] = {"compile_seconds": compile_seconds}  # of the first row alone
         weights = loss.loss_weights(cfg)
         log.say(" ".join(f"{name}={value:.6g}" for name, value in weights._asdict().items()))
         log.say(f"compiled in {compile_seconds:.1f} s, beside the rest of the start")
@@ -189,19 +191,22 @@ class Report:
         seconds, self._clock = now - self._clock, now
         row = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
         row["learning_rate"] = float(np.asarray(self._rate(step)))
-        row["images_per_s"] = count * self._cfg.batch_size / seconds
-        row, self._first = row | self._first, {}
         self._log.write(step, "train", row)
+        rate = count * self._cfg.batch_size / seconds
+        self._log.write_times(step, {"images_per_s": rate} | self._compiled)
+        self._compiled = {}
         shown = {name: f"{row[name]:.4g}" for name in ("loss", "error", "kl")}
-        self._log.advance(count, shown | {"images/s": f"{row['images_per_s']:.0f}"})
+        self._log.advance(count, shown | {"images/s": f"{rate:.0f}"})
 
     def validation(self, step: int, scores: Scores) -> None:
-        """Reports scores; the clock of the training rate starts anew."""
-        self._last_good = step
+        """Reports scores."""
         weights = loss.loss_weights(self._cfg)._asdict()
         self._log.write(step, "validation", scores._asdict() | weights)
         self._log.say(
             f"step {step}: validation objective {scores.objective:.2f} (error {scores.error:.5f}, "
             f"KL {scores.kl:.1f} nats, {scores.bits_per_dim:.3f} bits/dim)"
         )
-        self._clock = time.perf_counter()
+
+    def saved(self, step: int) -> None:
+        """Takes note of a checkpoint; the clock of the training rate starts anew."""
+        self._last_good, self._clock = step, time.perf_counter()

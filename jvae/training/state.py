@@ -94,3 +94,10 @@ def init_state(key: jax.Array, *, cfg: Config, total_steps: int, mesh: Mesh) -> 
     average = variables if cfg.ema_decay else None
     state = State(jnp.zeros((), jnp.int32), **variables, opt_state=opt_state, average=average)
     return jax.lax.with_sharding_constraint(state, replicated(mesh))
+
+
+def state_shapes(cfg: Config, total_steps: int, mesh: Mesh) -> State:
+    """What `init_state` gives, as `jax.ShapeDtypeStruct` instead of arrays: nothing is compiled."""
+    key = jax.eval_shape(lambda: jax.random.key(0, impl="rbg"))
+    state = jax.eval_shape(functools.partial(init_state, cfg=cfg, total_steps=total_steps, mesh=mesh), key)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), state)

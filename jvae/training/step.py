@@ -16,7 +16,7 @@ from jvae.data.feed import Chunk, select
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
-from jvae.training.state import State, averaged, init_state, make_model, make_optimizer
+from jvae.training.state import State, averaged, make_model, make_optimizer, state_shapes
 
 
 class Metrics(NamedTuple):
@@ -152,11 +152,8 @@ def compile_chunk(cfg: Config, total_steps: int, mesh: Mesh, chunk: Chunk) -> Pr
       chunk: of shapes instead of arrays.
     """
     start = time.perf_counter()
-    key = jax.eval_shape(lambda: jax.random.key(0, impl="rbg"))
-    whole = replicated(mesh)
-    state = jax.eval_shape(functools.partial(init_state, cfg=cfg, total_steps=total_steps, mesh=mesh), key)
-    state, key, count = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), (state, key, jnp.int32(0))
-    )
+    state, whole = state_shapes(cfg, total_steps, mesh), replicated(mesh)
+    key, count = jax.eval_shape(lambda: (jax.random.key(0, impl="rbg"), jnp.int32(0)))
+    key, count = (jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole) for x in (key, count))
     lowered = train_chunk.lower(state, chunk, count, key, cfg=cfg, total_steps=total_steps, mesh=mesh)
     return Program(lowered.compile(), time.perf_counter() - start)

@@ -27,11 +27,11 @@ from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.files import replacing
 from jvae.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
 from jvae.models import loss, vae
-from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.checkpoint import Checkpoints, claimed
 from jvae.training.log import Log
 from jvae.training.loop import VALIDATION_IMAGES, Report, run_keys
 from jvae.training.many import sweep_chunk
-from jvae.training.state import State, init_state, make_model
+from jvae.training.state import State, init_state, make_model, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.variants import WEIGHTS, Row
 
@@ -103,6 +103,7 @@ def sweep(
         speed = _Speed(len(members) * cfg.batch_size)
         signum, compile_seconds = None, 0.0
         if step < total:
+            store.verify()
             images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
             fixed = (*_keys_and_weights(members, shared_batches, mesh), images)
             counts = jax.device_put((np.int32(step), np.int32(1)), replicated(mesh))
@@ -152,13 +153,12 @@ class _Member:
         self.test: Scores | None = None
 
     def open(self, stack: contextlib.ExitStack) -> None:
-        claim_run(self.run, self.cfg)
+        stack.enter_context(claimed(self.run, self.cfg))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
 
     def start(self, stack: contextlib.ExitStack, total: int, compile_seconds: float) -> None:
-        self.step = self.checkpoints.last_step or 0
-        log = stack.enter_context(Log(self.run, self.step, total, progress=False))
-        self._curve = Report(self.cfg, log, total, compile_seconds, last_good=self.checkpoints.last_step)
+        self._log = stack.enter_context(Log(self.run, self.step, total, progress=False))
+        self._curve = Report(self.cfg, self._log, total, compile_seconds, last_good=self.checkpoints.last_step)
 
     def add(self, step: int, count: int, metrics: Metrics) -> None:
         """Writes the metrics [k] of the steps that end at `step`; a loss that is not finite ends this model alone."""
@@ -169,9 +169,16 @@ class _Member:
         except InputError as error:
             self.failed = str(error)
 
-    def scored(self, step: int, scores: Scores) -> None:
-        self.validation = scores
-        self._curve.validation(step, scores)
+    def save(self, step: int, state: State, scores: Scores | None) -> None:
+        """A checkpoint, and before it the rows that belong to it."""
+        if scores:
+            self.validation = scores
+            self._curve.validation(step, scores)
+        self._log.sync()
+        self.checkpoints.save(step, state, scores.objective if scores else np.inf)
+
+    def saved(self, step: int) -> None:
+        self._curve.saved(step)
 
     def row(self) -> Row:
         row = Row(self.name, self.cfg.seed, self.cfg.learning_rate, loss.loss_weights(self.cfg).beta, self.step)
@@ -243,23 +250,31 @@ def _begin(members: Sequence[_Member], out: Path, cfg: Config, total: int, mesh:
       InputError: they are at different steps.
     """
     on_one = first_device(mesh)
-    at = {member.name: member.checkpoints.last_step for member in members}
-    if any(at.values()) and (out / SWEEP).is_file():
+    like = state_shapes(cfg, total, on_one)
+    if any(member.checkpoints.steps for member in members) and (out / SWEEP).is_file():
         failed = {row["name"]: row["failed"] for row in json.loads((out / SWEEP).read_text())}
         for member in members:
             member.failed = failed.get(member.name)
-    steps = {at[member.name] or 0 for member in members if not member.failed} or {total}
-    if len(steps) > 1:
-        raise InputError(
-            f"the models of {out} are at different steps ({', '.join(f'{n}: {s or 0}' for n, s in at.items())}): "
-            "train on each with experiments/train.py, or give another --out"
-        )
-    states = []
+    states = {member: member.checkpoints.restore(like) for member in members}
+    at = {member: int(state.step) if state else 0 for member, state in states.items()}
+    step = min((at[member] for member in members if not member.failed), default=total)
     for member in members:
-        state = init_state(run_keys(member.cfg.seed, on_one)[0], cfg=cfg, total_steps=total, mesh=on_one)
-        states.append(jax.device_get(member.checkpoints.restore(state) if at[member.name] else state))
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-    return jax.device_put(stacked, along_models(mesh)), steps.pop()
+        if at[member] > step and not member.failed:  # a kill between two checkpoints: go back to one that all have
+            before = member.checkpoints.restore(like, newest=step)
+            missing = int(before.step) != step if before else step or len(member.checkpoints.steps) > 1
+            if missing or at[member] > total:
+                raise InputError(
+                    f"the models of {out} are at different steps ({', '.join(f'{m.name}: {s}' for m, s in at.items())})"
+                    ": train on each with experiments/train.py, or give another --out"
+                )
+            states[member], at[member] = before, step
+        member.step = at[member]
+    stacked = []
+    for member, state in states.items():
+        key = run_keys(member.cfg.seed, on_one)[0]
+        state = state or init_state(key, cfg=cfg, total_steps=total, mesh=on_one)
+        stacked.append(jax.device_get(state))
+    return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 
 
 def _keys_and_weights(members: Sequence[_Member], shared_batches: bool, mesh: Mesh) -> tuple[jax.Array, ...]:
@@ -297,14 +312,12 @@ def _alive(members: Sequence[_Member], state: State, mesh: Mesh) -> Iterator[tup
 
 def _save(members: Sequence[_Member], state: State, step: int, score: _Scorer, due: bool) -> None:
     """A checkpoint for each model that has not failed, with its validation where that is due."""
-    scored = []
+    alive = []
     for member, one in _alive(members, state, score.mesh):
-        scores = score(one.variables, member.cfg, "validation") if due else None
-        member.checkpoints.save(step, one, scores.objective if scores else np.inf)
-        scored.append((member, scores))
-    for member, scores in scored:  # afterwards: it starts the clock of a curve's rate anew
-        if scores:
-            member.scored(step, scores)
+        member.save(step, one, score(one.variables, member.cfg, "validation") if due else None)
+        alive.append(member)
+    for member in alive:  # afterwards: it starts the clock of a curve's rate anew
+        member.saved(step)
 
 
 def _write(out: Path, members: Sequence[_Member]) -> None:
