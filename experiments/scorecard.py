@@ -24,11 +24,13 @@ from jvae.evaluate.judge import Judge
 from jvae.files import replacing
 from jvae.frozen import load_vectors
 from jvae.latent.kinds import Kind
+from jvae.processes import is_main, together
 from jvae.render.charts import save_matrices
 from jvae.render.figure import labelled
 from jvae.render.page import save_page
 
 
+@together
 def main(
     run: Path,
     data: Path,
@@ -85,19 +87,21 @@ def main(
     )
     lines = [*result.summary().to_string(float_format="{:.3f}".format).splitlines(), "", *result.lines()]
     print("\n".join(lines))
+    two = (kinds[0], kinds[2])
+    some = pick_faces(store, 1, split="test", seed=0)
+    z, best, factors = model.encode(some.images), result.best_attributes(6), np.arange(-3, 4)
+    known_two = [known.of_kind(kind) for kind in two]
+    rows = [jvae.apply_vector(z, of_kind[name], factors, "sd", model)[0] for name in best for of_kind in known_two]
+    if not is_main():
+        return
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "scorecard.json") as part:
         part.write_text(json.dumps(result.as_json(), indent=1) + "\n")
     with replacing(out / "attributes.csv") as part:
         pd.concat({str(kind): result.table(kind) for kind in kinds}, names=["kind"]).to_csv(part)
-    two = (kinds[0], kinds[2])
     matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in two}
     title = "Share of faces in which a judgement turned over: a row an edit, a column a judgement"
     save_matrices(out / "leakage.png", matrices, result.judged, title=title)
-    some = pick_faces(store, 1, split="test", seed=0)
-    z, best, factors = model.encode(some.images), result.best_attributes(6), np.arange(-3, 4)
-    known_two = [known.of_kind(kind) for kind in two]
-    rows = [jvae.apply_vector(z, of_kind[name], factors, "sd", model)[0] for name in best for of_kind in known_two]
     picture = labelled(
         np.stack(rows),
         rows=[text for name in best for text in (name, "")],

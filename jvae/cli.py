@@ -62,7 +62,11 @@ def _call(main: Callable[..., Any], debug: bool) -> None:
 
     try:
         summary = (main.__doc__ or "").split("\n\n")[0]
-        tyro.cli(main, description=f"{summary} With {DEBUG}, errors and warnings tell all they know.".strip())
+        tyro.cli(
+            main,
+            description=f"{summary} With {DEBUG}, errors and warnings tell all they know.".strip(),
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
     except BrokenPipeError:  # what reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -10,6 +10,7 @@ import pytest
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, Edit, judge_edits, leak_matrix
 from jvae.latent.kinds import Kind
+from jvae.mesh import make_mesh
 from tests.test_kinds import vectors
 
 NAMES = ("Male", "Eyeglasses", "Smiling")
@@ -43,7 +44,7 @@ def judge() -> Any:
     )
 
 
-MODEL: Any = SimpleNamespace(variables=(), decode_fn=lambda variables, z: _patches(z))
+MODEL: Any = SimpleNamespace(variables=(), mesh=make_mesh(), decode_fn=lambda variables, z: _patches(z))
 
 
 def test_an_edit_that_drags_something_along_leaks(judge):

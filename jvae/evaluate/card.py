@@ -21,7 +21,9 @@ from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
+from jvae.mesh import map_rows, put, replicated
 from jvae.models.vae import to_float
+from jvae.processes import share
 
 BATCH = 128
 LEAST_AUC = 0.9
@@ -192,13 +194,13 @@ def score(
     """
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
-    images = store.read(rows)
+    store.verify(share(rows))
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
     told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]
     if not judged:
         raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
-    z = model.encode(images)
+    z = model.encode(store.images, rows=rows)
     edits, truths = {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
@@ -211,7 +213,8 @@ def score(
     scores = evaluate(
         model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
     )
-    reconstructions, n = model.decode(z), len(images)
+    by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
+    n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
     samples = {
         "the prior": model.decode(standard_normal(z.shape[1]).sample(n, seed=seed)),
         "the aggregate": model.decode(aggregate(vectors.totals).sample(n, seed=seed)),
@@ -220,12 +223,12 @@ def score(
     frechet: dict[str, dict[str, float]] = {}
     extractors: dict[str, Any] = {"the judge": judge} | ({} if inception is None else {inception.name: inception})
     for whose, of in extractors.items():
-        features = functools.partial(_features, of.variables, features_fn=of.features_fn)
-        real = _by_batches(features, images)
+        features = functools.partial(_features, put(of.variables, replicated(model.mesh)), features_fn=of.features_fn)
+        real = by_rows(features, (store.images, rows))
         frechet[whose] = {
-            name: frechet_distance(_by_batches(features, pictures), real) for name, pictures in samples.items()
+            name: frechet_distance(by_rows(features, (made, every)), real) for name, made in samples.items()
         }
-    alike = _by_batches(_likeness, images, reconstructions).mean()
+    alike = by_rows(_likeness, (store.images, rows), (reconstructions, every)).mean()
     seconds = time.perf_counter() - start
     return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds)
 
@@ -238,17 +241,6 @@ def _features(variables: Any, images: jax.Array, *, features_fn: Callable) -> ja
 @jax.jit
 def _likeness(first: jax.Array, second: jax.Array) -> jax.Array:
     return ssim(to_float(first), to_float(second))
-
-
-def _by_batches(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-    """`function` of the rows of uint8 images [n,h,w,3], at most BATCH at a time, the last batch filled up: [n,…]."""
-    n, results = len(arrays[0]), []
-    size = min(n, BATCH)
-    for i in range(0, n, size):
-        parts = [array[i : i + size] for array in arrays]
-        fill = [(0, size - len(parts[0])), (0, 0), (0, 0), (0, 0)]
-        results.append(function(*(np.pad(part, fill) for part in parts)))
-    return np.concatenate(jax.device_get(results))[:n]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
+from jvae.mesh import put_rows, to_host
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
 MOST_LEAKAGE = 0.05
@@ -53,6 +54,11 @@ class Model(Protocol):
     @property
     def variables(self) -> Any:
         """What `decode_fn` takes first."""
+        ...
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh:
+        """The devices over which the faces are split."""
         ...
 
     @property
@@ -152,18 +158,17 @@ def judge_edits(
         if not len(without):
             continue
         start = without[np.unique(np.linspace(0, len(without) - 1, faces).round().astype(int))]
-        padded = np.zeros((faces, z.shape[1]), np.float32)
-        padded[: len(start)] = start
+        size = -(-faces // model.mesh.size) * model.mesh.size
         seen = _judge(
             (model.variables, judge.variables),
-            padded,
+            put_rows(start.astype(np.float32), np.arange(len(start)), size, model.mesh),
             len(start),
             np.asarray(vectors[name].step("sd"), np.float32),
             np.asarray(factors, np.float32),
             np.asarray(judge.thresholds, np.float32),
             functions=(model.decode_fn, judge.logits_fn, judge.features_fn),
         )
-        said, drift, moved, alike = (np.asarray(value)[: len(start)] for value in seen)
+        said, drift, moved, alike = (value[: len(start)] for value in to_host(seen))
         it = known.index(name)
         there = ~said[:, 0, it]
         if not there.any():

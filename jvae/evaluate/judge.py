@@ -19,7 +19,7 @@ from jvae.evaluate.projections import balanced_accuracy
 from jvae.evaluate.ranking import roc_auc
 from jvae.fields import build, read_object
 from jvae.files import replacing
-from jvae.mesh import along_data, make_mesh, replicated
+from jvae.mesh import make_mesh, map_rows, put, replicated
 from jvae.models.judge import Features, JudgeNet, Logits, init_variables
 from jvae.models.vae import Variables, to_float
 
@@ -64,7 +64,7 @@ class Judge:
         self.mesh = make_mesh() if mesh is None else mesh
         if problem := self._misfit(variables):
             raise InputError(f"this is no judge: {problem}")
-        self.variables = jax.device_put(variables, replicated(self.mesh))
+        self.variables = put(variables, replicated(self.mesh))
         net = JudgeNet(len(self.attribute_names), image_size)
         self.logits_fn, self.features_fn = Logits(net), Features(net)
 
@@ -171,21 +171,12 @@ def batched_logits(
     logits_fn: Logits, variables: Variables, images: np.ndarray, rows: np.ndarray, mesh: Mesh, *, soft: bool = False
 ) -> np.ndarray:
     """Logits [m,a] float32 of the `rows` [m] of uint8 images [n,h,w,3], softened if `soft`, in batches of one size."""
-    size = -(-BATCH // mesh.size) * mesh.size
-    found = [np.zeros((0, logits_fn.net.attributes), np.float32)]
-    waiting: list[jax.Array] = []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        batch = np.zeros((size, *images.shape[1:]), np.uint8)
-        batch[: len(part)] = images[part]
-        waiting.append(_batch(logits_fn, variables, jax.device_put(batch, along_data(mesh)), soft))
-        if len(waiting) > 2:  # the device works meanwhile, and its memory does not fill with batches that wait
-            found.append(np.asarray(waiting.pop(0)))
-    return np.concatenate([*found, *map(np.asarray, waiting)])[: len(rows)]
+    batch = functools.partial(_batch, logits_fn, variables, soft=soft)
+    return map_rows(batch, (images, rows), mesh=mesh, size=BATCH)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, soft: bool) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0, static_argnames="soft")
+def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, *, soft: bool) -> jax.Array:
     x = to_float(images)
     if soft:
         x = blur(x, jax.numpy.full((x.shape[0],), SOFT * x.shape[1]))

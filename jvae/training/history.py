@@ -19,6 +19,7 @@ import pandas as pd
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.files import holder
+from jvae.processes import is_main
 from jvae.provenance import commit, device, versions
 from jvae.training.checkpoint import CONFIG, LOCK, read_config, steps_of
 from jvae.training.log import METRICS, read_rows
@@ -45,6 +46,7 @@ class Call:
 @contextlib.contextmanager
 def recorded(run: Path, store: PackedStore, total: int) -> Iterator[Call]:
     """Writes down what trains in `run`, and at the end how it ended; what is raised inside ends it as failed.
+    Of several processes, 0 does.
 
     Args:
       run: the run directory, claimed.
@@ -55,6 +57,9 @@ def recorded(run: Path, store: PackedStore, total: int) -> Iterator[Call]:
       InputError: the run was trained on other images or labels so far, or its history is damaged.
     """
     path, step = run / HISTORY, max(steps_of(run), default=0)
+    if not is_main():
+        yield Call(step)
+        return
     data = {"path": str(store.path), "checksum": store.checksum, "images": len(store)}
     for row in read_rows(path):
         if step and row["event"] == "start" and row["data"]["checksum"] != data["checksum"]:
