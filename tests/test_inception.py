@@ -87,7 +87,7 @@ def test_bad_input(weights, tmp_path):
     with pytest.raises(InputError, match=r"w.pth is neither .npz nor .safetensors"):
         Inception.load(tmp_path / "w.pth")
     (tmp_path / "w.npz").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"w.npz is damaged or holds no weights"):
+    with pytest.raises(InputError, match=r"w.npz is damaged or no .npz file"):
         Inception.load(tmp_path / "w.npz")
     with pytest.raises(InputError, match="weights for 10 classes"):
         Inception({"fc.weight": np.zeros((10, 2048), np.float32)})
