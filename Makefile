@@ -1,5 +1,6 @@
 # make demo    the whole job on rendered faces, pictures in runs/demo
 # make test    the tests; ARGS="-k morph" picks some
+# make faults  everything broken on purpose, hours; ARGS="--only kill", ARGS="--share 0.1" for a look
 # make lint    ruff and pyright
 # make bench   every benchmark, results in benchmarks/results; ARGS=--quick, ARGS="--only train grid"
 # make env     only the virtual environment, .venv; the others make it when it is missing or out of date
@@ -25,7 +26,7 @@ version := python-$(shell $(PYTHON) -c 'import platform; print(platform.python_v
 endif
 all_extras := $(sort $(extras) $(filter-out at-% python-%,$(installed)))
 
-.PHONY: demo test lint bench env clean force
+.PHONY: demo test faults lint bench env clean force
 .DELETE_ON_ERROR:
 
 demo: $(stamp)
@@ -34,6 +35,9 @@ demo: $(stamp)
 # A file's tests share their fixtures, so a file goes to one worker as a whole.
 test: $(stamp)
 	@$(python) -m pytest -q -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+faults: $(stamp)
+	@$(python) -m tests.faults $(ARGS)
 
 # pyright runs on Node.js; where there is none, a package brings it.
 lint: $(stamp)

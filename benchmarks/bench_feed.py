@@ -25,32 +25,7 @@ from benchmarks.faces import prepare_tfds, write_celeba
 from benchmarks.training import Trainer
 from jvae.cli import run
 from jvae.config import Config, preset
-from jvae.data.celeba import Source
-from jvae.data.decode import preprocess
-from jvae.data.tfds import CelebATFDS
-
-
-class Decoded:
-    """The images of a source as an array [n,h,w,3] whose rows are decoded when they are asked for, by `pool`."""
-
-    def __init__(self, source: Source, size: int, pool: ThreadPoolExecutor) -> None:
-        self._source, self._pool = source, pool
-        self.shape, self.dtype = (len(source), size, size, 3), np.dtype(np.uint8)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        rows = np.asarray(rows)
-        out = np.empty((rows.size, *self.shape[1:]), np.uint8)
-
-        def decode(start: int) -> None:
-            for i, row in enumerate(rows.flat[start : start + 64].tolist(), start):
-                example = self._source[row]
-                out[i] = preprocess(example.image, self.shape[1], "center", example.image_id)
-
-        list(self._pool.map(decode, range(0, rows.size, 64)))
-        return out.reshape(*rows.shape, *self.shape[1:])
+from jvae.data.decoded import DecodedStore
 
 
 def waited(ready: list[float], done: list[float]) -> float:
@@ -103,7 +78,6 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     trainings: dict[str, Training] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        pool = stack.enter_context(ThreadPoolExecutor())
         np.save(folder / "images.npy", some_images(path, count))
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         write_celeba(folder / "celeba", count)
@@ -115,8 +89,8 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         start("resident", images, "resident")
         start("store", images, "streamed")
         try:
-            faces = CelebATFDS(prepare_tfds(folder / "celeba", folder / "tfds"))
-            start("TFDS", Decoded(faces, cfg.image_size, pool), "streamed")
+            faces = DecodedStore(prepare_tfds(folder / "celeba", folder / "tfds"), size=cfg.image_size)
+            start("TFDS", faces.images, "streamed")
         except ImportError as error:
             print(f"TFDS is not measured: {error}")
         runs: dict[str, Callable[[], None]] = dict(trainings)

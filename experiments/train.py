@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from jvae import cli, config
-from jvae.data.packed import PackedStore
+from jvae.data.decoded import open_data
 from jvae.processes import together
 from jvae.training.loop import train
 from jvae.training.stop import StopRequest
@@ -36,11 +36,13 @@ def main(
     chunk_steps: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] | None = None,
     residency: Literal["auto", "resident", "streamed"] | None = None,
+    crop: Literal["center", "squash"] | None = None,
+    workers: int = 0,
 ) -> None:
-    """Trains a VAE on a packed store. The same command again resumes.
+    """Trains a VAE on a packed store, or on a TFDS data set as it is. The same command again resumes.
 
     Args:
-      data: packed store.
+      data: packed store; or the data_dir of a prepared celeb_a, whose images are decoded on the way.
       out: run directory.
       preset: book, celeba64 or demo; the flags below replace its values.
       steps: optimiser steps in all, instead of epochs.
@@ -61,12 +63,14 @@ def main(
       chunk_steps: steps a call of the compiled loop.
       dtype: of the matrix work.
       residency: keep the images on the device, or upload them chunk by chunk.
+      crop: of a data set that is not packed (default: squash for the preset book, center for others).
+      workers: processes that decode it; 0 is threads of this one, which two cores are best served by.
     """
     flags = dict(locals())
-    given = {k: v for k, v in flags.items() if v is not None and k not in ("data", "out", "preset")}
-    cfg = config.preset(preset).replace(**given)
+    others = ("data", "out", "preset", "crop", "workers")
+    cfg = config.preset(preset).replace(**{k: v for k, v in flags.items() if v is not None and k not in others})
     with StopRequest() as stop:
-        outcome = train(cfg, PackedStore.open(data), out, stopped=lambda: stop.signum)
+        outcome = train(cfg, open_data(data, cfg, crop, workers), out, stopped=lambda: stop.signum)
     if outcome.signum is not None:
         print(f"stopped at step {outcome.step} of {outcome.total}; saved in {out}; the same command goes on")
         raise SystemExit(128 + outcome.signum)

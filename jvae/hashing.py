@@ -1,7 +1,10 @@
 """Randomness by hashing an index: no state, no stored bits, and every element is had alone, on whichever device."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 ROUNDS = 64
@@ -12,7 +15,7 @@ def key_words(key: jax.Array) -> jax.Array:
     return jax.random.key_data(key).reshape(-1)[:2]
 
 
-def mix(index: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+def mix(index: Any, first: Any, second: Any) -> Any:
     """32 random bits for an index: "lowbias32" of Wellons' hash-prospector, keyed before and inside.
 
     Args:
@@ -23,9 +26,9 @@ def mix(index: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
     Returns:
       uint32, of the shape that the three broadcast to.
     """
-    h = index * jnp.uint32(0x9E3779B9) + first
-    h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D) ^ second
-    h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
+    h = index * np.uint32(0x9E3779B9) + first
+    h = (h ^ (h >> 16)) * np.uint32(0x7FEB352D) ^ second
+    h = (h ^ (h >> 15)) * np.uint32(0x846CA68B)
     return h ^ (h >> 16)
 
 
@@ -45,12 +48,37 @@ def shuffle(index: jax.Array, n: int, first: jax.Array, second: jax.Array) -> ja
       int32 [...].
     """
 
-    def swap_or_not(r: jax.Array, x: jax.Array) -> jax.Array:
-        point = mix(2 * r.astype(jnp.uint32), first, second) % jnp.uint32(n)
-        mirror = jnp.where(point >= x, point - x, point + jnp.uint32(n) - x)
-        coin = mix(jnp.maximum(x, mirror), mix(2 * r.astype(jnp.uint32) + 1, first, second), second)
-        return jnp.where(coin >> 31 == 1, mirror, x)
+    def round_of(r: jax.Array, x: jax.Array) -> jax.Array:
+        return _swap_or_not(r.astype(jnp.uint32), x, n, first, second, jnp)
 
     shape = jnp.broadcast_shapes(index.shape, first.shape, second.shape)
     x = jnp.broadcast_to(index.astype(jnp.uint32), shape)
-    return lax.fori_loop(0, ROUNDS, swap_or_not, x).astype(jnp.int32)
+    return lax.fori_loop(0, ROUNDS, round_of, x).astype(jnp.int32)
+
+
+def _swap_or_not(r: Any, x: Any, n: int, first: Any, second: Any, xp: Any) -> Any:
+    """A round of the shuffle, with the functions of `xp`: jax.numpy or numpy."""
+    point = mix(2 * r, first, second) % np.uint32(n)
+    mirror = xp.where(point >= x, point - x, point + np.uint32(n) - x)
+    coin = mix(xp.maximum(x, mirror), mix(2 * r + 1, first, second), second)
+    return xp.where(coin >> 31 == 1, mirror, x)
+
+
+def shuffle_on_host(index: np.ndarray, n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """`shuffle`, bit for bit, without JAX: for processes that only read. `index` has one axis at least."""
+    x = np.asarray(index, np.uint32)
+    for r in range(ROUNDS):
+        x = _swap_or_not(np.full((1,), r, np.uint32), x, n, first, second, np)
+    return x.astype(np.int32)
+
+
+def epoch_words(epoch: Any, words: Any) -> tuple[Any, Any]:
+    """The key of an epoch's own permutation, two uint32 of the shape of `epoch` (uint32), from the run's two."""
+    return mix(2 * epoch, *words), mix(2 * epoch + 1, *words)
+
+
+def epoch_rows(words: np.ndarray, step: int, n: int, b: int) -> np.ndarray:
+    """Which of n rows the batch of one step holds, int32 [b]: a row of `jvae.data.feed.chunk_order`, without JAX."""
+    epoch, place = divmod(step, n // b)
+    first, second = epoch_words(np.full((1,), epoch, np.uint32), words[:, None])
+    return shuffle_on_host(place * b + np.arange(b), n, first, second)

@@ -6,6 +6,8 @@ train on the same batches. Only the part of a permutation that a chunk needs is 
 """
 
 import functools
+import itertools
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +20,9 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jvae.config import Config
+from jvae.data.decoded import Decoded
 from jvae.errors import InputError
-from jvae.hashing import key_words, mix, shuffle
+from jvae.hashing import epoch_words, key_words, shuffle
 from jvae.mesh import along_data, on_accelerator, place, put, replicated
 from jvae.processes import least
 
@@ -55,7 +58,7 @@ def chunk_order(key: jax.Array, step: jax.Array, *, n: int, b: int, k: int) -> j
     per_epoch = n // b
     steps = step + jnp.arange(k)
     epoch = (steps // per_epoch).astype(jnp.uint32)[:, None]  # [k,1]
-    first, second = (mix(2 * epoch + i, *key_words(key)) for i in range(2))  # the epoch's own key
+    first, second = epoch_words(epoch, key_words(key))
     position = (steps % per_epoch)[:, None] * b + jnp.arange(b)[None]  # [k,b]
     return shuffle(position, n, first, second)
 
@@ -78,7 +81,7 @@ class Feed:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Any,
         indices: np.ndarray,
         *,
         batch_size: int,
@@ -93,13 +96,19 @@ class Feed:
         host = jax.device_get(jax.random.key_data(key))
         self._own_key = jax.random.wrap_key_data(host, impl=jax.random.key_impl(key))  # for the thread that reads
         self._order = functools.partial(chunk_order, n=len(indices), b=batch_size, k=chunk_steps)
-        fits = 2 * len(indices) * images[0].nbytes <= least(free_bytes(mesh))
+        fits = 2 * len(indices) * math.prod(images.shape[1:]) <= least(free_bytes(mesh))
         self.resident = residency == "resident" or (residency == "auto" and fits)
         self._on_device = to_devices(images, indices, mesh) if self.resident else None
 
     @classmethod
-    def of_run(cls, cfg: Config, images: np.ndarray, indices: np.ndarray, *, key: jax.Array, mesh: Mesh) -> "Feed":
-        """The feed that `cfg` asks for, of the rows `indices` of `images`."""
+    def of_run(cls, cfg: Config, images: Any, indices: np.ndarray, *, key: jax.Array, mesh: Mesh) -> "Feed":
+        """The feed that `cfg` asks for, of the rows `indices` of `images`, which may be `Decoded`.
+
+        What is decoded on the way is streamed unless it is asked to be resident.
+        """
+        if isinstance(images, Decoded) and cfg.residency != "resident":
+            how = {"batch_size": cfg.batch_size, "chunk_steps": cfg.chunk_steps, "key": key, "mesh": mesh}
+            return DecodedFeed(images, indices, **how)
         return cls(
             images,
             indices,
@@ -148,6 +157,40 @@ class Feed:
 
     def _scalar(self, step: int) -> jax.Array:
         return put(np.int32(step), replicated(self._mesh))
+
+
+class DecodedFeed(Feed):
+    """Chunks of the same order, of images that are decoded on the way, ahead of the chunk that needs them."""
+
+    def __init__(self, images: Decoded, indices: np.ndarray, **how: Any) -> None:
+        super().__init__(images, indices, residency="streamed", **how)
+        self._decoded, self._first = images, int(indices[0])
+        self._words = np.asarray(key_words(self._own_key))
+
+    def chunks(self, step: int) -> Iterator[Chunk]:
+        """As of `Feed`. A process decodes what its own devices hold, and nothing else."""
+        k, b = self._order.keywords["k"], self._order.keywords["b"]
+        shape, split = (k, b, *self._images.shape[1:]), along_data(self._mesh, 1)
+        places: Any = split.addressable_devices_indices_map((k, b)).values()
+        held = {index[1].indices(b)[:2] for index in places}
+        own = np.concatenate([np.arange(*ends) for ends in sorted(held)])  # places of a batch
+        steps = self._decoded.batches(step, self._words, self._first, len(self._indices), own, b)
+
+        def read() -> Chunk:
+            images = np.stack(list(itertools.islice(steps, k)), axis=0)  # [k,b',h,w,3]
+
+            def part(index: tuple[slice, ...]) -> np.ndarray:
+                first, last, _ = index[1].indices(b)
+                start = int(np.searchsorted(own, first))
+                return images[:, start : start + last - first]
+
+            return Chunk(place(shape, split, part), None)
+
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(read)
+            while True:
+                chunk, coming = coming.result(), reader.submit(read)
+                yield chunk
 
 
 def check_fills_a_batch(count: int, batch_size: int) -> None:

@@ -33,6 +33,12 @@ class CelebATFDS:
     `shuffled_names`; in any other an image_id is the split and the place in it: "train-000123".
 
     Only the fields needed are read: TFDS's own decoding of the sixty fields of an example takes ten times as long.
+
+    Attributes:
+      name: what it is.
+      attribute_names: the forty.
+      directory: of the version that was found.
+      splits: name -> its first example and the first one after it.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -74,6 +80,9 @@ class CelebATFDS:
         if not counts:
             raise InputError(f"{directory} has no examples in {', '.join(SPLITS)}: prepare it again")
         self._ends = np.cumsum(list(counts.values()))
+        starts = [0, *self._ends[:-1].tolist()]
+        self.splits = {s: (first, first + counts[s]) for s, first in zip(self._splits, starts, strict=True)}
+        self.directory = directory
         with _damage_named(directory):
             self._records = [
                 builder.as_data_source(

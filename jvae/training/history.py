@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import pandas as pd
 
+from jvae.data.decoded import DecodedStore
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.files import holder
@@ -44,7 +45,7 @@ class Call:
 
 
 @contextlib.contextmanager
-def recorded(run: Path, store: PackedStore, total: int) -> Iterator[Call]:
+def recorded(run: Path, store: PackedStore | DecodedStore, total: int) -> Iterator[Call]:
     """Writes down what trains in `run`, and at the end how it ended; what is raised inside ends it as failed.
     Of several processes, 0 does.
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
+from jvae.data.decoded import DecodedStore
 from jvae.data.feed import Feed
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
@@ -48,7 +49,7 @@ class Outcome(NamedTuple):
 
 def train(
     cfg: Config,
-    store: PackedStore,
+    store: PackedStore | DecodedStore,
     run: str | os.PathLike[str],
     *,
     mesh: Mesh | None = None,
@@ -59,7 +60,7 @@ def train(
 
     Args:
       cfg: of the run; its image size becomes the store's.
-      store: the images.
+      store: the images, packed or decoded on the way.
       run: the run directory: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
       mesh: the devices; None takes all there are.
       progress: show a bar.
@@ -140,7 +141,7 @@ def run_keys(seed: int, mesh: Mesh) -> jax.Array:
 class Validation:
     """Scores a sample of the validation split, and draws originals over reconstructions."""
 
-    def __init__(self, cfg: Config, store: PackedStore, run: Path, mesh: Mesh) -> None:
+    def __init__(self, cfg: Config, store: PackedStore | DecodedStore, run: Path, mesh: Mesh) -> None:
         module = make_model(cfg, mesh)
         rows = store.indices("validation")
         self._rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]

@@ -1,0 +1,114 @@
+"""Training on a TFDS data set that is not packed: the batches are those of its packed store, wherever it begins."""
+
+import itertools
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jvae.config import BOOK
+from jvae.data.decoded import Decoded, DecodedStore, open_data
+from jvae.data.feed import DecodedFeed, Feed, chunk_order
+from jvae.data.packed import PackedStore, pack
+from jvae.data.tfds import CelebATFDS, prepare
+from jvae.errors import InputError
+from jvae.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
+from jvae.mesh import make_mesh
+from jvae.training.checkpoint import steps_of
+from jvae.training.loop import run_keys, train
+from tests.celeba_files import write_celeba
+
+CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6, batch_size=4, chunk_steps=3, steps=5, eval_every=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("celeba")
+    write_celeba(folder)
+    prepare(folder, data_dir := tmp_path_factory.mktemp("tfds"))
+    return data_dir
+
+
+@pytest.fixture(scope="module")
+def packed(data, tmp_path_factory) -> PackedStore:
+    return pack(CelebATFDS(data), tmp_path_factory.mktemp("packed") / "s", size=16, crop="squash", progress=False)
+
+
+@pytest.mark.parametrize("n", [1, 7, 1000, 2**31 - 1])
+def test_the_order_is_had_without_jax(n):
+    key = jax.random.key(3, impl="rbg")
+    words = np.asarray(key_words(key))
+    index = np.array([0, n // 2, n - 1])
+    np.testing.assert_array_equal(
+        shuffle_on_host(index, n, words[:1], words[1:]), shuffle(jnp.asarray(index), n, *key_words(key))
+    )
+    if n > 4:
+        b = 3
+        for step in (0, 1, n // b - 1, n // b, 5 * (n // b) + 1):
+            if step * b < 2**31:
+                expected = chunk_order(key, np.int32(step), n=n, b=b, k=1)[0]
+                np.testing.assert_array_equal(epoch_rows(words, step, n, b), expected)
+
+
+def test_images_are_those_of_the_packed_store(data, packed):
+    store = DecodedStore(data, size=16, crop="squash")
+    assert len(store) == len(packed) and store.images.shape == packed.images.shape
+    np.testing.assert_array_equal(store.images[np.arange(len(packed))], packed.images)
+    np.testing.assert_array_equal(store.images[np.array([[3, 1], [0, 2]])], packed.images[[[3, 1], [0, 2]]])
+    assert store.images[np.zeros((2, 0), int)].shape == (2, 0, 16, 16, 3)
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(store.indices(split), packed.indices(split))
+
+
+@pytest.mark.parametrize(("step", "workers"), [(0, 0), (4, 0), (2, 1)])
+def test_chunks_are_those_of_the_packed_store(data, packed, step, workers):
+    mesh, rows = make_mesh(), packed.indices("train")
+    key = run_keys(0, mesh)[1]
+    how = {"batch_size": 4, "chunk_steps": 3, "key": key, "mesh": mesh}
+    images = DecodedStore(data, size=16, crop="squash", workers=workers).images
+    decoded, plain = DecodedFeed(images, rows, **how), Feed(packed.images, rows, **how, residency="streamed")
+    assert decoded.shapes == plain.shapes
+    for found, expected in zip(itertools.islice(decoded.chunks(step), 2), plain.chunks(step), strict=False):
+        np.testing.assert_array_equal(found.images, expected.images)
+        assert found.images.sharding == expected.images.sharding
+
+
+def test_training_on_it_is_training_on_its_packed_store(data, packed, tmp_path):
+    store = open_data(data, CFG)  # squashed, as the book does
+    assert isinstance(store, DecodedStore) and isinstance(store.images, Decoded)
+    train(CFG.replace(residency="streamed"), packed, tmp_path / "packed", progress=False)
+    train(CFG.replace(steps=3), store, tmp_path / "decoded", progress=False)
+    train(CFG, store, tmp_path / "decoded", progress=False)  # goes on where it stopped
+    one, other = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("packed", "decoded"))
+    assert one == other and len(one.splitlines()) > 3
+    records = [
+        (tmp_path / name / "checkpoints" / "5" / "record" / "metadata").read_text() for name in ("packed", "decoded")
+    ]
+    assert records[0] == records[1] and "crc32" in json.loads(records[0])
+    assert steps_of(tmp_path / "decoded")[-1] == 5
+
+
+def test_a_damaged_record_ends_the_training(data, tmp_path):
+    copy = tmp_path / "tfds"
+    shutil.copytree(data, copy)
+    (shard,) = copy.rglob("*-train.array_record-*")
+    whole = bytearray(shard.read_bytes())
+    whole[5000:40000:97] = bytes(len(whole[5000:40000:97]))  # of images; the end of the file is filling
+    shard.write_bytes(whole)
+    with pytest.raises(InputError, match="prepare the data set again"):
+        train(CFG, open_data(copy, CFG), tmp_path / "run", progress=False)
+
+
+def test_bad_input(data, packed):
+    with pytest.raises(InputError, match="workers=-1"):
+        DecodedStore(data, size=16, workers=-1)
+    with pytest.raises(InputError, match="size=17 is not a positive multiple of 16"):
+        DecodedStore(data, size=17)
+    with pytest.raises(InputError, match="unknown split 'training': did you mean train"):
+        DecodedStore(data, size=16).indices("training")
+    with pytest.raises(InputError, match="is no TFDS data set: --crop and --workers"):
+        open_data(packed.path, CFG, workers=2)
+    assert isinstance(open_data(packed.path, CFG), PackedStore)
