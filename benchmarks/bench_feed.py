@@ -105,7 +105,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         pool = stack.enter_context(ThreadPoolExecutor())
         np.save(folder / "images.npy", some_images(path, count))
-        images = np.load(folder / "images.npy", mmap_mode="r")
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         write_celeba(folder / "celeba", count)
 
         def start(name: str, images: Any, residency: Literal["resident", "streamed"]) -> None:

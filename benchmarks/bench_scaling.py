@@ -69,7 +69,7 @@ def peak_memory() -> int:
 def child() -> None:
     """What the process of one measurement does: reads it from the command line, prints its cost and memory."""
     job = json.loads(sys.argv[1])
-    images: Any = Repeated(np.load(job["store"], mmap_mode="r"), job["count"])
+    images: Any = Repeated(np.load(job["store"], mmap_mode="r", allow_pickle=False), job["count"])
     if job["what"] == "statistics":
         attrs = Repeated(np.random.default_rng(0).random((len(images.array), len(ATTRIBUTES))) < 0.3, job["count"])
         seconds, done = statistics_pass(job["preset"], images, attrs, 512), job["count"]

@@ -1,15 +1,11 @@
 """What every benchmark shares: timing in turn, and rows of results with their files."""
 
 import dataclasses
-import functools
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform as machine
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +16,10 @@ from typing import Any, NamedTuple
 import jax
 
 from jvae.files import replacing
+from jvae.provenance import commit, device, versions
 
 RESULTS = Path(__file__).parent / "results"
 COLLECT = "JVAE_BENCH_ROWS"  # names a file to which `write` adds its rows: how `python -m benchmarks` gathers them
-PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax", "torch", "pillow", "simplejpeg", "tensorflow-datasets")
 TARGET = re.compile(r"(\w+) (>=|<=) ([\d.]+)")
 
 Run = Callable[[], float | None]
@@ -144,48 +140,6 @@ def by_platform(cpu: Any, gpu: Any) -> Any:
     return cpu if platform() == "cpu" else gpu
 
 
-@functools.cache
-def device() -> str:
-    """The device in words: the accelerator's name, or the processor's and the cores we may use."""
-    if platform() != "cpu":
-        count = jax.device_count()
-        return f"{count} x {jax.devices()[0].device_kind}" if count > 1 else jax.devices()[0].device_kind
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        info = Path("/proc/cpuinfo").read_text()
-        name = re.findall(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)[0].strip()
-    except (OSError, IndexError):
-        name = machine.processor() or machine.machine()
-    return f"{cores} cores of {name}"
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that are installed."""
-    found = {"python": machine.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-@functools.cache
-def git() -> str | None:
-    """The commit of this source, with "+" when a tracked file differs from it; None outside of a repository."""
-
-    def ask(*words: str) -> str:
-        root = Path(__file__).parent.parent
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
-        return ask("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def installed(package: str) -> bool:
     """Whether a peer can be imported; says how to get it when not."""
     if importlib.util.find_spec(package) is not None:
@@ -241,7 +195,7 @@ def row(
         target=target,
         n=n,
         versions=versions(),
-        git=git(),
+        git=commit(),
         command=command or " ".join([f"python -m benchmarks.bench_{bench}", *sys.argv[1:]]),
     )
 

@@ -17,8 +17,10 @@ from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import Name, find_kind, with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
+from jvae.processes import is_main, share, together
 
 
+@together
 def main(
     run: Path,
     data: Path,
@@ -63,7 +65,7 @@ def main(
     origin = Origin(latent=latent, split=split, stop=stop, run=run.name, step=model.step, store=data.name)
     if label is not None:
         column = store.attribute(label)
-        with store.verified(rows):
+        with store.verified(share(rows)):
             outcome = book_statistics(
                 model,
                 store.images,
@@ -81,7 +83,7 @@ def main(
         out = out or run / f"vectors_book_{label}.npz"
     else:
         columns, labels = with_joint(store.attribute_names, store.attrs, balance)
-        with store.verified(rows):
+        with store.verified(share(rows)):
             halves = attribute_statistics(
                 model,
                 store.images,
@@ -94,7 +96,8 @@ def main(
             )
         vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
         out = out or run / "vectors.npz"
-    vectors.save(out)
+    if is_main():
+        vectors.save(out)
     print(vectors.table().rename_axis(None).to_string(float_format="{:.3f}".format))
     for name, note in vectors.notes.items():
         print(f"{name}: {note}")

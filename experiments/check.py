@@ -11,7 +11,7 @@ from pathlib import Path
 from jvae import check, cli
 
 
-def main(path: Path) -> None:
+def main(path: Path, /) -> None:
     """Verifies every checksum of a packed store, a run directory, or a file of vectors or of a judge.
 
     Args:

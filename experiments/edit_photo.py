@@ -38,7 +38,7 @@ def main(
     eyes: tuple[float, float, float, float] | None = None,
     face: int | None = None,
     data: Path | None = None,
-    crop: Literal["center", "squash"] | None = None,
+    crop: Literal["center", "squash", "rendered"] | None = None,
     vectors: Path | None = None,
     out: Path | None = None,
 ) -> None:
@@ -58,7 +58,8 @@ def main(
       eyes: x y x y of the middles of the eyes, in pixels from the top left; found if not given.
       face: which one of several, from 1 for the largest.
       data: packed store the run was trained on, for how its images are cropped.
-      crop: how they are cropped (default: as in --data; without, squash for the preset book and center for others).
+      crop: how they are cropped (default: as in --data; without, squash for the preset book and center for
+        others; rendered where the run was trained on rendered faces).
       vectors: file of the vectors (default: vectors.npz in the run).
       out: PNG to write (default: figures/<photograph>-<attribute>.png in the run); the sheet is <out>-sheet.png.
     """

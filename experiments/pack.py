@@ -16,7 +16,7 @@ def main(
     path: Path | None = None,
     count: int | None = None,
     size: int = 64,
-    crop: Literal["center", "squash"] = "center",
+    crop: Literal["center", "squash", "rendered"] = "center",
     skip_bad: bool = False,
     seed: int = 0,
     workers: int | None = None,
@@ -30,7 +30,8 @@ def main(
       path: the CelebA folder, or the TFDS data_dir.
       count: pack so many, evenly spaced over the source; rendered faces have 20000 unless told.
       size: height and width in pixels, a multiple of 16.
-      crop: the 148x148 in the centre of CelebA's 178x218, or the whole image squashed.
+      crop: the 148x148 in the centre of CelebA's 178x218, or the whole image squashed, or what frames a face as
+        rendered faces are framed.
       skip_bad: leave out images that cannot be read instead of stopping.
       seed: of the rendered faces.
       workers: decoding threads; one a core unless told.

@@ -2,14 +2,16 @@
 
     python experiments/scorecard.py --run runs/y --data data/x --judge data/x-judge.npz
 
-writes runs/y/scorecard/scorecard.json, page.png and leakage.png, and shows the table. The judge is a classifier of
-photographs, made by experiments/train_judge.py.
+shows the table and writes runs/y/scorecard/: page.png (all of it, to look at), attributes.csv (a row a kind and
+attribute), leakage.png (large) and scorecard.json (everything). The judge is a classifier of photographs, made by
+experiments/train_judge.py.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import jvae
 from jvae import cli
@@ -17,14 +19,18 @@ from jvae.data.faces import open_store, pick_faces
 from jvae.errors import InputError
 from jvae.evaluate import card
 from jvae.evaluate.edits import leak_matrix
+from jvae.evaluate.inception import Inception
 from jvae.evaluate.judge import Judge
 from jvae.files import replacing
 from jvae.frozen import load_vectors
 from jvae.latent.kinds import Kind
+from jvae.processes import is_main, together
 from jvae.render.charts import save_matrices
-from jvae.render.figure import labelled, save_png
+from jvae.render.figure import labelled
+from jvae.render.page import save_page
 
 
+@together
 def main(
     run: Path,
     data: Path,
@@ -35,6 +41,7 @@ def main(
     faces: int = 64,
     least_auc: float = card.LEAST_AUC,
     truth: int | None = None,
+    inception: Path | None = None,
     vectors: Path | None = None,
     out: Path | None = None,
 ) -> None:
@@ -50,6 +57,7 @@ def main(
       faces: to edit, an attribute.
       least_auc: attributes count, as edits and as leakage, that the judge tells this well (area under the ROC curve).
       truth: of rendered faces, another seed than the store's: edits are held against faces rendered with the attribute.
+      inception: file of InceptionV3's weights (.npz or .safetensors), for Fréchet distances in its features too.
       vectors: file of the vectors (default: vectors.npz in the run).
       out: directory to write (default: scorecard/ in the run).
     """
@@ -61,6 +69,7 @@ def main(
     known, judging = load_vectors(run, model, vectors), Judge.load(judge, mesh=model.mesh)
     if judging.image_size != model.image_size:
         raise InputError(f"{judge} judges images of {judging.image_size} pixels and the run's are {model.image_size}")
+    extractor = Inception.load(inception, mesh=model.mesh) if inception else None
     kinds = [Kind(), Kind("balanced", balance=balance), Kind("regression"), Kind("lda")]
     kinds += [Kind("conditional", keep=keep), Kind("regression", keep=keep)]
     result = card.score(
@@ -73,33 +82,42 @@ def main(
         faces=faces,
         least_auc=least_auc,
         truth=truth,
+        inception=extractor,
         report=print,
     )
-    shown = result.summary()
-    print(shown.to_string(float_format="{:.3f}".format))
-    print(result.reconstruction_line())
+    lines = [*result.summary().to_string(float_format="{:.3f}".format).splitlines(), "", *result.lines()]
+    print("\n".join(lines))
+    two = (kinds[0], kinds[2])
+    some = pick_faces(store, 1, split="test", seed=0)
+    z, best, factors = model.encode(some.images), result.best_attributes(6), np.arange(-3, 4)
+    known_two = [known.of_kind(kind) for kind in two]
+    rows = [jvae.apply_vector(z, of_kind[name], factors, "sd", model)[0] for name in best for of_kind in known_two]
+    if not is_main():
+        return
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "scorecard.json") as part:
         part.write_text(json.dumps(result.as_json(), indent=1) + "\n")
-    matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in (kinds[0], kinds[2])}
+    with replacing(out / "attributes.csv") as part:
+        pd.concat({str(kind): result.table(kind) for kind in kinds}, names=["kind"]).to_csv(part)
+    matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in two}
     title = "Share of faces in which a judgement turned over: a row an edit, a column a judgement"
     save_matrices(out / "leakage.png", matrices, result.judged, title=title)
-    best = result.best_attributes(6)
-    some = pick_faces(store, 1, split="test", seed=0)
-    z = model.encode(some.images)
-    rows, names = [], []
-    shown_kinds = [known.of_kind(kind) for kind in (kinds[0], kinds[2])]
-    for name in best:
-        for of_kind in shown_kinds:
-            rows.append(jvae.apply_vector(z, of_kind[name], np.arange(-3, 4), "sd", model)[0])
-            names.append(f"{name}, {of_kind.kind}")
-    page = labelled(
+    picture = labelled(
         np.stack(rows),
-        rows=names,
-        columns=[f"{factor:+d} sd" if factor else "0" for factor in range(-3, 4)],
-        title=f"{run.name}: the attributes whose edits land best, {some.names[0]}",
+        rows=[text for name in best for text in (name, "")],
+        columns=[f"{factor:+d} sd" if factor else "0" for factor in factors],
+        title=f"The attributes whose edits land best, by {two[0]} and, below, by {two[1]}: {some.names[0]}",
     )
-    save_png(out / "page.png", page)
+    save_page(
+        out / "page.png",
+        title=f"{run.name}: scorecard",
+        lines=lines,
+        curves={str(kind): result.curve(kind) for kind in kinds} if best else {},
+        axes=("leakage, mean", "hits, mean over attributes and faces"),
+        matrices={f"{heading}: judgements turned over": matrix for heading, matrix in matrices.items()},
+        names=result.judged,
+        picture=picture,
+    )
     print(f"wrote {out}")
 
 

@@ -8,10 +8,12 @@ from typing import Literal
 
 from jvae import cli, config
 from jvae.data.packed import PackedStore
+from jvae.processes import together
 from jvae.training.loop import train
 from jvae.training.stop import StopRequest
 
 
+@together
 def main(
     data: Path,
     out: Path,

@@ -11,9 +11,11 @@ from jvae import cli
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.judge import MEASURES
+from jvae.processes import is_main, together
 from jvae.training.judge import Recipe, train_judge
 
 
+@together
 def main(
     data: Path,
     out: Path,
@@ -35,7 +37,8 @@ def main(
     if out.suffix != ".npz":
         raise InputError(f"out={out}: the name must end in .npz")
     judge = train_judge(PackedStore.open(data), Recipe(epochs, batch_size, learning_rate, seed))
-    judge.save(out)
+    if is_main():
+        judge.save(out)
     table = judge.scores.drop(columns="n").sort_values("auc", ascending=False)
     print(table.rename_axis(None).to_string(float_format="{:.3f}".format))
     for name, reason in judge.missing.items():

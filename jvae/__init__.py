@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jvae.data.packed import PackedStore, pack
     from jvae.data.synthetic import RenderedFaces
     from jvae.errors import InputError
+    from jvae.evaluate.card import score
+    from jvae.evaluate.judge import Judge
     from jvae.frozen import Model, load
     from jvae.latent.attribute import AttributeVector
     from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
@@ -30,6 +32,8 @@ _HOMES = {
     "pack": "data.packed",
     "RenderedFaces": "data.synthetic",
     "InputError": "errors",
+    "Judge": "evaluate.judge",
+    "score": "evaluate.card",
     "Model": "frozen",
     "load": "frozen",
     "analogy": "latent.grids",
@@ -54,6 +58,7 @@ __all__ = [
     "AttributeVectors",
     "Config",
     "InputError",
+    "Judge",
     "Kind",
     "Model",
     "PackedStore",
@@ -70,6 +75,7 @@ __all__ = [
     "neighbourhood",
     "pack",
     "preset",
+    "score",
     "sheet",
     "slerp",
     "train",

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jvae.errors import InputError, unknown
+from jvae.fields import build, read_object
+
+_MOST = 2**31 - 1  # of JAX's integers
+_DEEPEST = 16  # convolutions, which halve an image of 65,536 pixels to one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +77,13 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value; raises `InputError` naming the first that breaks its rule."""
-        if not self.widths or min(self.widths) < 1:
-            raise InputError(f"widths={self.widths}: give one positive width per convolution, such as 32 64 64 64")
+        if not 1 <= len(self.widths) <= _DEEPEST or min(self.widths) < 1:
+            raise InputError(
+                f"widths={self.widths}: give one positive width per convolution, {_DEEPEST} at most: 32 64 64 64"
+            )
+        for name, value in (*vars(self).items(), ("widths", max(self.widths))):
+            if isinstance(value, int) and abs(value) > _MOST:
+                raise InputError(f"{name}={value}: must be at most {_MOST}")
         stride = 2 ** len(self.widths)
         if self.image_size < stride or self.image_size % stride:
             raise InputError(
@@ -95,6 +104,8 @@ class Config:
             raise InputError(f"steps={self.steps}: must be at least 1, or left out to count in epochs")
         if self.warmup_steps < 0:
             raise InputError(f"warmup_steps={self.warmup_steps}: must be 0 or more")
+        if not math.isfinite(self.leaky_slope):
+            raise InputError(f"leaky_slope={self.leaky_slope}: must be a finite number")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout={self.dropout}: must lie in [0, 1)")
         for name in ("bn_momentum", "ema_decay"):
@@ -124,14 +135,9 @@ class Config:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """The config that `to_json` wrote. Raises `InputError` if it is not one."""
-        try:
-            fields = json.loads(text)
-            fields["widths"] = tuple(fields["widths"])
-            return cls(**fields)
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
-            raise InputError(f"not a jvae config: {error}") from error
+    def from_json(cls, text: str | bytes, name: str = "the config") -> "Config":
+        """The config that `to_json` wrote. Raises `InputError` with its `name` if it is not one."""
+        return build(cls, read_object(text, name), name)
 
 
 # Generative Deep Learning, chapter 3: 128x128 squashed CelebA, 200 epochs, no schedule.

@@ -3,16 +3,28 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+LONGEST = 2000  # characters of an InputError's message; the middle of a longer one is left out
+
 
 class InputError(ValueError):
     """Bad input. The message names the value, the rule it breaks and the way out, in one line.
 
+    What names from files would do to a terminal (line ends, escape codes, text from right to left) is written out.
     Scripts print it without a traceback; any other exception is a bug of ours and keeps its own.
     """
+
+    def __init__(self, message: str):
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-490:]}")
 
 
 class InputWarning(UserWarning):
     """Input that is fit to use, but may not be what was meant. Scripts print it in one line."""
+
+
+def damaged(what: str, why: str) -> InputError:
+    """An `InputError` for a file, or a part of it, whose content cannot be what was written."""
+    return InputError(f"{what} is damaged: {why}; make it anew")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -126,6 +126,18 @@ def locked(path: str | os.PathLike[str], what: object) -> Iterator[None]:
             path.unlink(missing_ok=True)  # while it is still locked
 
 
+def holder(path: str | os.PathLike[str]) -> str | None:
+    """The id of the process that holds the lock file `path` (see `locked`), None if none does."""
+    if fcntl is None or not os.path.exists(path):
+        return None
+    with contextlib.suppress(FileNotFoundError), open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+    return None
+
+
 def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a JSON object and their checksum, for `unseal`."""
     return {**fields, CHECKSUM: _checksum(fields)}

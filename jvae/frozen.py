@@ -16,7 +16,7 @@ from jvae.errors import InputError, InputWarning
 from jvae.latent.encoding import sample_rows
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import along_data, make_mesh, replicated
+from jvae.mesh import make_mesh, map_rows, put, replicated
 from jvae.models import vae
 from jvae.render.grid import to_uint8
 from jvae.training.checkpoint import Checkpoints, Which, read_config
@@ -40,7 +40,7 @@ class Model:
     def __init__(self, config: Config, variables: vae.Variables, *, step: int = 0, mesh: Mesh | None = None) -> None:
         self.config, self.step = config, step
         self.mesh = make_mesh() if mesh is None else mesh
-        self.variables = jax.device_put(variables, replicated(self.mesh))
+        self.variables = put(variables, replicated(self.mesh))
         module = make_model(config, self.mesh)
         self.encode_fn, self.decode_fn = vae.Encode(module), vae.Decode(module)
 
@@ -54,8 +54,8 @@ class Model:
         """Length of z, d."""
         return self.config.latent_dim
 
-    def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n.
+    def posterior(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n, or of some `rows` of them.
 
         Raises:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
@@ -63,14 +63,21 @@ class Model:
         shape = (self.image_size, self.image_size, 3)
         if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
             raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
-        mean, logvar = self._batched(functools.partial(_posterior, self.encode_fn), images, 2, (self.latent_dim,))
-        return mean, logvar
+        return self._mapped(functools.partial(_posterior, self.encode_fn), images, rows)
 
-    def encode(self, images: np.ndarray, latent: Literal["mean", "sample"] = "mean", seed: int = 0) -> np.ndarray:
+    def encode(
+        self,
+        images: np.ndarray,
+        latent: Literal["mean", "sample"] = "mean",
+        seed: int = 0,
+        *,
+        rows: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Latents [n,d] float32 of uint8 images [n,h,w,3], any n; compiled once.
 
         Args:
-          images: uint8 [n,h,w,3].
+          images: uint8 [n,h,w,3], which may be a memory map.
+          rows: int [m], the images to take; None is all. Of several processes each reads only its share of them.
           latent: the posterior's mean, or one sample from it.
           seed: of the samples; image i's depends on it and i alone.
 
@@ -79,11 +86,11 @@ class Model:
         """
         if latent not in ("mean", "sample"):
             raise InputError(f'latent={latent!r}: must be "mean" or "sample"')
-        mean, logvar = self.posterior(images)
+        mean, logvar = self.posterior(images, rows=rows)
         if latent == "mean" or not len(mean):
             return mean
-        rows = np.arange(len(mean))
-        return np.asarray(sample_rows(jax.random.key(seed), *jax.device_put((rows, mean, logvar))))
+        index = np.arange(len(mean))
+        return np.asarray(sample_rows(jax.random.key(seed), *jax.device_put((index, mean, logvar))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Images uint8 [...,h,w,3] of latents [...,d], any number; compiled once.
@@ -96,24 +103,13 @@ class Model:
             raise InputError(f"latents must be [...,{self.latent_dim}], not {z.shape}")
         side = self.image_size
         rows = z.reshape(-1, self.latent_dim)
-        (tiles,) = self._batched(functools.partial(_tiles, self.decode_fn), rows, 1, (side, side, 3), np.uint8)
+        tiles = self._mapped(functools.partial(_tiles, self.decode_fn), rows)
         return tiles.reshape(*z.shape[:-1], side, side, 3)
 
-    def _batched(
-        self, fn: Callable, rows: np.ndarray, outputs: int, shape: tuple[int, ...], dtype: Any = np.float32
-    ) -> tuple[np.ndarray, ...]:
-        """Applies `fn` to `rows` in padded batches of one size, so that it compiles once: `outputs` arrays [n,…]."""
-        size = -(-BATCH // self.mesh.size) * self.mesh.size
-        results = []
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
-            padded[: len(part)] = part
-            out = fn(self.variables, jax.device_put(padded, along_data(self.mesh)))
-            results.append(out if outputs > 1 else (out,))  # left on the device: the next batch starts meanwhile
-        if not results:
-            return tuple(np.zeros((0, *shape), dtype) for _ in range(outputs))
-        return tuple(np.concatenate(jax.device_get(column))[: len(rows)] for column in zip(*results, strict=True))
+    def _mapped(self, function: Callable, array: np.ndarray, rows: np.ndarray | None = None) -> Any:
+        """What `function` of the variables and a batch gives for the `rows` of `array`, or all."""
+        rows = np.arange(len(array)) if rows is None else rows
+        return map_rows(functools.partial(function, self.variables), (array, rows), mesh=self.mesh, size=BATCH)
 
 
 @functools.partial(jax.jit, static_argnums=0)

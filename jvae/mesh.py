@@ -5,10 +5,12 @@ instead: each device has some of the models whole, and talks to no other.
 """
 
 import functools
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -89,6 +91,102 @@ def check_dtype(dtype: str, mesh: Mesh) -> None:
 def _probe(x: jax.Array, dtype: str) -> jax.Array:
     low = x.astype(dtype)
     return (low @ low).astype(x.dtype)
+
+
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """Arrays of the host, the same in every process, on the devices; each process takes what its own devices hold.
+
+    Across processes `jax.device_put` would first send every byte to process 0, to compare.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(functools.partial(_put_own, sharding=sharding), tree)
+
+
+def _put_own(x: Any, sharding: NamedSharding) -> jax.Array:
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = _put_own(jax.random.key_data(x), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    host = np.asarray(x)
+    return place(host.shape, sharding, lambda index: host[index])
+
+
+def place(shape: tuple[int, ...], sharding: NamedSharding, own: Callable[[tuple[slice, ...]], np.ndarray]) -> jax.Array:
+    """An array of `shape` on the devices; `own` gives what each of this process's devices holds.
+
+    `jax.make_array_from_callback`, but as a transfer asked for by name, which a guard lets pass.
+    """
+    indices: Any = sharding.addressable_devices_indices_map(shape)
+    parts = [jax.device_put(own(index), device) for device, index in indices.items()]
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)
+
+
+def put_rows(array: np.ndarray, rows: np.ndarray, size: int, mesh: Mesh) -> jax.Array:
+    """The rows of array [n,…], filled up with zeros to `size`, split over the devices: [size,…].
+
+    Of a memory map a process reads the rows of its own devices alone.
+    """
+
+    def own(index: tuple[slice, ...]) -> np.ndarray:
+        first, last, _ = index[0].indices(size)
+        found = array[rows[first:last]]
+        return np.pad(found, [(0, last - first - len(found))] + [(0, 0)] * (array.ndim - 1))
+
+    return place((size, *array.shape[1:]), along_data(mesh), own)
+
+
+def to_host(tree: Any) -> Any:
+    """Arrays on the devices as NumPy's, whole in every process, all of which must ask."""
+
+    def whole(x: jax.Array) -> jax.Array:
+        if x.is_fully_addressable or x.is_fully_replicated:
+            return x
+        assert isinstance(x.sharding, NamedSharding)
+        return _replicate(x, mesh=x.sharding.mesh)
+
+    return jax.device_get(jax.tree.map(whole, tree))
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _replicate(x: Any, *, mesh: Mesh) -> Any:
+    return jax.lax.with_sharding_constraint(x, replicated(mesh))
+
+
+def map_rows(function: Callable[..., Any], *arrays: tuple[np.ndarray, np.ndarray], mesh: Mesh, size: int = 128) -> Any:
+    """What `function` gives for m rows of arrays, in batches of one size, split over the devices.
+
+    Args:
+      function: arrays [b,…] → array or tree of arrays [b,…], each row by itself.
+      arrays: each an array [n,…] and which rows of it, int [m], any m; see `put_rows`.
+      mesh: the devices.
+      size: of a batch, raised to a multiple of the devices.
+
+    Returns:
+      NumPy arrays [m,…].
+    """
+    size = -(-size // mesh.size) * mesh.size
+    count = len(arrays[0][1])
+    found: list[Any] = []
+    waiting: deque[Any] = deque()
+    for start in range(0, max(1, count), size):
+        waiting.append(function(*(put_rows(array, rows[start : start + size], size, mesh) for array, rows in arrays)))
+        if len(waiting) > 2:  # the devices work meanwhile, and their memory does not fill with batches that wait
+            found.append(to_host(waiting.popleft()))
+    found += map(to_host, waiting)
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
+
+
+def largest(value: int, mesh: Mesh) -> jax.Array:
+    """The largest of what the processes say, int32 [], without waiting for it."""
+    said = np.array([value], np.int32)
+    return _largest(place((mesh.size,), along_data(mesh), lambda _: said), mesh=mesh)
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _largest(said: jax.Array, *, mesh: Mesh) -> jax.Array:
+    return jax.lax.with_sharding_constraint(said.max(), replicated(mesh))
 
 
 def on_accelerator(mesh: Mesh) -> bool:

@@ -1,8 +1,10 @@
 """Small files in CelebA's format for the tests to read."""
 
 import io
+import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -78,3 +80,18 @@ def write_celeba(root: Path, names: tuple[str, ...] = NAMES, layout: str = "lf")
     partition = partition_table({n: SPLIT_OF[n] for n in names}, end, csv)
     (eval_folder / f"list_eval_partition.{suffix}").write_bytes(partition.encode())
     return files
+
+
+def as_tfrecord(directory: Path, to: Path) -> Path:
+    """A copy of a build as TFDS's TFRecord writer would have made it."""
+    import tensorflow_datasets as tfds
+
+    to.mkdir(parents=True)
+    builder: Any = tfds.builder_from_directory(directory)
+    for name in ("features.json", "dataset_info.json"):
+        (to / name).write_text((directory / name).read_text().replace("array_record", "tfrecord"))
+    for split in builder.info.splits:
+        source = builder.as_data_source(split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        data = b"".join(struct.pack("<Q4x", len(record)) + record + bytes(4) for record in source)
+        (to / f"{builder.info.name}-{split}.tfrecord-00000-of-00001").write_bytes(data)
+    return to

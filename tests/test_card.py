@@ -8,12 +8,13 @@ from jvae.evaluate.reconstruction import Scores
 from jvae.latent.kinds import Kind
 
 FEW = len(FACTORS)
+OWN = pd.DataFrame({"accuracy": {"a": 0.8}, "balanced": {"a": 0.7}, "auc": {"a": 0.9}})
 
 
 def edit(reach, leak):
     """Hits that grow to `reach` at the last factor, leakage to `leak`."""
     ramp = np.linspace(0, 1, FEW)
-    return Edit(9, reach * ramp, np.outer(leak * ramp, [1, 1]), leak * ramp, 2 * ramp, 1 - ramp)
+    return Edit(9, reach * ramp, np.outer(leak * ramp, [1, 1]), leak * ramp, 3 * leak * ramp, 2 * ramp, 1 - ramp)
 
 
 @pytest.fixture
@@ -24,7 +25,14 @@ def card():
     }
     scores = Scores(5, 0.01, 0.02, 30.0, 200.0, 230.0, 9000.0, 8.0, 20.0)
     return Scorecard(
-        edits, ["a", "b", "c"], pd.DataFrame({"auc": {"a": 0.9}}), scores, 0.7, {"the prior": 3.0}, {}, 1.0
+        edits,
+        ["a", "b", "c"],
+        OWN,
+        scores,
+        0.7,
+        {"the judge": {"the prior": 3.0}},
+        {},
+        1.0,
     )
 
 
@@ -41,6 +49,7 @@ def test_kinds_are_compared_over_what_all_could_edit(card):
     first = int(np.flatnonzero(steps >= 0.9)[0])
     np.testing.assert_allclose(shown["factor"], FACTORS[first])
     np.testing.assert_allclose(shown["ssim"], 1 - steps[first])
+    np.testing.assert_allclose(shown["drift"], [1.5 * steps[first], 0.15 * steps[first]])
     assert card.best_attributes(1) == ["a"]
 
 
@@ -53,7 +62,7 @@ def test_a_kind_by_itself(card):
 def test_as_json_has_no_numbers_that_are_none(card):
     plain = card.as_json()
     assert plain["edits"]["difference"]["a"]["hits"][-1] == 1.0
-    assert plain["frechet distance in the judge's features"] == {"the prior": 3.0}
+    assert plain["frechet"]["the judge"] == {"the prior": 3.0}
 
     def leaves(value):
         if isinstance(value, dict):
@@ -64,6 +73,13 @@ def test_as_json_has_no_numbers_that_are_none(card):
     assert all(np.isfinite(leaf) for leaf in leaves(plain) if isinstance(leaf, float))
 
 
-def test_one_line_on_the_rest(card):
-    line = card.reconstruction_line()
-    assert "squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim" in line and "the prior 3.00" in line
+def test_lines_on_the_rest(card):
+    judge, reconstruction, samples = card.lines()
+    assert judge.startswith("judge: 3 of 1 attributes judged; over all of them accuracy 0.800, balanced 0.700")
+    assert reconstruction.endswith("squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim")
+    assert samples == "Fréchet distance in the features of the judge: the prior 3.00"
+
+
+def test_a_curve_is_the_mean_over_what_all_kinds_could_edit(card):
+    leakage, hits = card.curve(Kind())
+    assert leakage[-1] == pytest.approx((0.5 + 0.1) / 2) and hits[-1] == 1

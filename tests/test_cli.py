@@ -1,15 +1,18 @@
+import logging
 import os
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import jax
 import pytest
 
 from jvae import cli
 from jvae.errors import InputError, InputWarning
 
 ROOT = Path(__file__).parent.parent
+TRACEBACKS = "jax_traceback_filtering"
 
 
 def script(count: int = 3, *, out: Path = Path("runs/demo")) -> None:
@@ -88,7 +91,7 @@ def test_an_interrupt_exits_130(monkeypatch, capsys):
 def test_a_bug_keeps_its_traceback(error, monkeypatch):
     with pytest.raises(type(error)) as raised:
         run(failing(error), monkeypatch=monkeypatch)
-    assert raised.value is error
+    assert raised.value is error and "Please report the lines above" in error.__notes__[0]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,25 @@ def test_in_a_process_of_its_own(tmp_path, error, code, traceback):
     assert ("Traceback" in done.stderr) == traceback
     assert traceback or done.stderr.count("\n") == 1
     assert not done.stdout
+
+
+def test_debug_tells_all(monkeypatch, capsys):
+    def main(count: int = 3) -> None:
+        raise InputError(f"count={count}: too few")
+
+    before = logging.getLogger("absl").level
+    monkeypatch.setenv("JAX_TRACEBACK_FILTERING", "auto")
+    filtering = getattr(jax.config, TRACEBACKS)
+    try:
+        assert run(main, "--debug", "--count", "2", monkeypatch=monkeypatch) == 2
+        shown = capsys.readouterr().err
+        assert "Traceback" in shown and shown.endswith("error: count=2: too few\n")
+        assert logging.getLogger("absl").level == logging.INFO and getattr(jax.config, TRACEBACKS) == "off"
+    finally:
+        logging.getLogger("absl").setLevel(before)
+        jax.config.update(TRACEBACKS, filtering)
+    assert run(main, "--count", "2", monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err == "error: count=2: too few\n"
 
 
 @pytest.mark.parametrize("first", ["", "import jax; "], ids=["before jax", "after jax"])

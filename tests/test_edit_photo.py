@@ -23,6 +23,7 @@ from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models import vae
 from tests.celeba_files import encode, picture
+from tests.faces import small_store
 from tests.test_faces import Plain
 
 # The latents of a model that was not trained hardly vary, so any edit goes far.
@@ -133,6 +134,7 @@ def test_the_photograph_is_not_overwritten(run, monkeypatch, capsys):
 def test_how_a_run_was_cropped(store):
     assert crop_of(CFG) == "center" and crop_of(BOOK) == "squash" and crop_of(CFG, None, "squash") == "squash"
     assert crop_of(CFG, store.path) == crop_of(CFG, store.path, "center") == "center"
+    assert crop_of(CFG, small_store().path) == "rendered"
     with pytest.raises(InputError, match=r"crop=squash, and the images of .* are cropped by center"):
         crop_of(CFG, store.path, "squash")
     with pytest.raises(InputError, match="unknown crop"):

@@ -10,6 +10,7 @@ import pytest
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, Edit, judge_edits, leak_matrix
 from jvae.latent.kinds import Kind
+from jvae.mesh import make_mesh
 from tests.test_kinds import vectors
 
 NAMES = ("Male", "Eyeglasses", "Smiling")
@@ -43,7 +44,7 @@ def judge() -> Any:
     )
 
 
-MODEL: Any = SimpleNamespace(variables=(), decode_fn=lambda variables, z: _patches(z))
+MODEL: Any = SimpleNamespace(variables=(), mesh=make_mesh(), decode_fn=lambda variables, z: _patches(z))
 
 
 def test_an_edit_that_drags_something_along_leaks(judge):
@@ -77,6 +78,8 @@ def test_figures_by_hand(judge):
     np.testing.assert_allclose(found.hits, said[:, :, 2].mean(0), atol=0.006)
     np.testing.assert_allclose(found.flips, flips[:, [2, 0, 1]], atol=0.006)
     np.testing.assert_allclose(found.leakage, flips[:, :2].mean(1), atol=0.006)
+    step_alone = np.abs(np.delete(step, 2)) / z[~attrs[:, 2]][:, :2].std(0)  # of the two others
+    np.testing.assert_allclose(found.drift, factors * step_alone.mean(), rtol=1e-3, atol=1e-6)
     start = z[~attrs[:, 2]]
     pairs = start[:, None] - start[None]
     apart = np.sqrt((pairs**2).sum(-1).sum() / (len(start) * (len(start) - 1)))
@@ -96,7 +99,7 @@ def test_what_a_card_needs():
 
 def judge_like(hits, leakage):
     hits, leakage = np.array(hits), np.array(leakage)
-    return Edit(9, hits, np.stack([leakage, hits], axis=1), leakage, leakage, 1 - leakage)
+    return Edit(9, hits, np.stack([leakage, hits], axis=1), leakage, leakage, leakage, 1 - leakage)
 
 
 def test_bad_input(judge):

@@ -266,7 +266,7 @@ def test_damage_is_refused(judge, tmp_path):
         except InputError as error:
             assert str(cut) in str(error)
     np.save(tmp_path / "array.npy", np.zeros(3))
-    with pytest.raises(InputError, match="is damaged or holds no judge"):
+    with pytest.raises(InputError, match=r"is damaged or no \.npz file"):
         Judge.load(tmp_path / "array.npy")
 
 

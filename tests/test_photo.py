@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from jvae.data import photo as photo_module
 from jvae.data.decode import crop_box
+from jvae.data.face_shape import EYE_Y
 from jvae.data.photo import (
     EYES,
     FEATHER,
@@ -120,7 +121,7 @@ def layer_of(value, side=64):
 
 
 @settings(max_examples=8)
-@given(places, st.sampled_from(["center", "squash"]), st.integers(0, 99))
+@given(places, st.sampled_from(["center", "squash", "rendered"]), st.integers(0, 99))
 def test_no_change_changes_nothing_and_no_change_leaves_the_mask(place, crop, seed):
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (760, 800, 3), dtype=np.uint8)
@@ -255,7 +256,7 @@ FRAMES = [Image.fromarray(picture(i, 40, 30)) for i in range(3)]
         (file(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "is a GIF"),
         (file(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "is an animation of 3 pictures"),
         (file(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "is an animation of 3 pictures"),
-        (png_that_says(60_000, 60_000), "says it has more than 178,956,970 pixels: scale it down"),
+        (png_that_says(60_000, 60_000), "says it has more than 160,000,000 pixels: scale it down"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC, not a JPEG: convert it"),
     ],
 )
@@ -284,3 +285,12 @@ def test_the_colour_profile_is_kept_and_nothing_else(tmp_path):
         np.testing.assert_array_equal(np.asarray(found), photo.pixels)
     gray = read_photo(write(tmp_path, file(rgb.convert("L"), "JPEG", icc_profile=profile)))
     assert gray.profile == b""  # one for gray does not fit what is written
+
+
+@pytest.mark.parametrize("scale", [1, 2.5])
+def test_a_rendered_crop_has_the_eyes_where_rendered_faces_have_them(scale):
+    left, top, right, bottom = crop_box(round(WIDTH * scale), round(HEIGHT * scale), "rendered")
+    assert 0 <= left and right <= WIDTH * scale and bottom <= HEIGHT * scale
+    for eye, side in zip(EYES, (-1, 1), strict=True):
+        x, y = (2 * (eye.real * scale - left) / (right - left) - 1, 2 * (eye.imag * scale - top) / (bottom - top) - 1)
+        assert x == pytest.approx(0.243 * side, abs=0.002) and y == pytest.approx(EYE_Y, abs=0.002)

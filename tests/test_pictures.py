@@ -5,6 +5,7 @@ import sys
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -229,15 +230,17 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     )
     script(monkeypatch, scorecard.main, with_vectors, *words)
     shown = capsys.readouterr().out
-    assert "regression, keeping Young" in shown and "Fréchet distance in the judge's features: the prior" in shown
+    assert "regression, keeping Young" in shown and "Fréchet distance in the features of the judge: the prior" in shown
     card = json.loads((out / "scorecard.json").read_text())
     assert set(card["edits"]["regression"]) <= {"Male", "Smiling"}
     assert -1 < card["reconstruction"]["ssim"] < 1 and card["reconstruction"]["n"] == 6
     assert card["truth"]["lda"]["Smiling"]["faces"] > 10
+    table = pd.read_csv(out / "attributes.csv").set_index(["kind", "attribute"])
+    assert table.loc[("lda", "Smiling"), "faces"] == card["edits"]["lda"]["Smiling"]["faces"]
     for kind, row in card["summary"].items():
         names = [n for n in card["edits"][kind] if all(n in other for other in card["edits"].values())]
         assert row["attributes"] == len(names)
-    assert {path.name for path in out.iterdir()} == {"scorecard.json", "page.png", "leakage.png"}
+    assert {path.name for path in out.iterdir()} == {"scorecard.json", "attributes.csv", "page.png", "leakage.png"}
     with pytest.raises(SystemExit, match="2"):
         script(monkeypatch, scorecard.main, with_vectors, "--judge", str(judge), "--faces", "1")
     with pytest.raises(SystemExit, match="2"):

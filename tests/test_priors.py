@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.latent import priors
 from tests.test_kinds import data, totals_of
 
@@ -55,3 +55,9 @@ def test_bad_input():
     for components in (0, 11):
         with pytest.raises(InputError, match=f"components={components} "):
             priors.mixture(Z[:10], components)
+
+
+def test_a_mixture_that_had_no_time_says_so(monkeypatch):
+    monkeypatch.setattr(priors, "ROUNDS", 1)
+    with pytest.warns(InputWarning, match="still changing after 1 rounds"):
+        priors.mixture(np.random.default_rng(0).normal(size=(200, 3)), 4)

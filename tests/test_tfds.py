@@ -1,7 +1,6 @@
 """CelebA through TFDS: our builder and the official one write small sets, and both are read, all without TensorFlow."""
 
 import json
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from jvae.data.celeba_builder import IDENTITY, LANDMARKS
 from jvae.data.packed import pack
 from jvae.data.tfds import CelebATFDS, convert, prepare, shuffled_names
 from jvae.errors import InputError
-from tests.celeba_files import NAMES, SPLIT_OF, encode, picture, write_celeba
+from tests.celeba_files import NAMES, SPLIT_OF, as_tfrecord, encode, picture, write_celeba
 
 HAD_TENSORFLOW = "tensorflow" in sys.modules
 
@@ -202,19 +201,6 @@ def test_nothing_prepared_and_too_much(ours: Path, tmp_path: Path) -> None:
     assert "has several data sets: give one of" in said(tmp_path)
 
 
-def as_tfrecord(directory: Path, to: Path) -> Path:
-    """A copy of a build as TFDS's TFRecord writer would have made it."""
-    to.mkdir(parents=True)
-    builder: Any = tfds.builder_from_directory(directory)
-    for name in ("features.json", "dataset_info.json"):
-        (to / name).write_text((directory / name).read_text().replace("array_record", "tfrecord"))
-    for split in builder.info.splits:
-        source = builder.as_data_source(split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-        data = b"".join(struct.pack("<Q4x", len(record)) + record + bytes(4) for record in source)
-        (to / f"celeb_a-{split}.tfrecord-00000-of-00001").write_bytes(data)
-    return to
-
-
 def test_another_format_names_the_conversion(official: Path, tmp_path: Path) -> None:
     path = as_tfrecord(official, tmp_path / "celeb_a" / "2.1.0")
     line = said(tmp_path)
@@ -254,7 +240,7 @@ def test_a_data_set_that_is_not_celeba(official: Path, tmp_path: Path) -> None:
     (path / "features.json").write_text(text.replace('"Bald"', '"Hairless"'))
     assert "is not CelebA: its examples have no Bald" in said(path)
     (path / "features.json").write_text("{")
-    assert "is no whole TFDS data set" in said(path)
+    assert f"{path / 'features.json'} is damaged: it is not JSON" in said(path)
 
 
 def test_a_cut_file_is_said(ours: Path, tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_another_format_and_shapes_that_do_not_fit(known, tmp_path):
     with pytest.raises(InputError, match="vectors 9"):
         AttributeVectors.load(path)
     np.savez(path, **{**arrays, "attr_z": arrays["attr_z"][..., :3]})
-    with pytest.raises(InputError, match=r"attr_z has shape \(1, 4, 3\), not \(1, 4, 5\)"):
+    with pytest.raises(InputError, match=r"attr_z is float64 \[1, 4, 3\], not \[1, 4, 5\]"):
         AttributeVectors.load(path)
 
 
@@ -255,5 +255,5 @@ def test_pickles_are_not_opened(known, tmp_path):
     np.savez(path, **arrays)
     with zipfile.ZipFile(path) as file:
         assert "z.npy" in file.namelist()
-    with pytest.raises(InputError, match="damaged or holds no"):
+    with pytest.raises(InputError, match=r"z in .*vectors\.npz is damaged: its array is object"):
         AttributeVectors.load(path)

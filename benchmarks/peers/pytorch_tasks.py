@@ -88,7 +88,8 @@ def curve(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Setti
 
     Each call returns the seconds of training since the last, and error and KL of the images `test`.
     """
-    trainer, test = Trainer(cfg, spec["dtype"], images, settings), pytorch.upload(np.load(spec["test"]), settings)
+    trainer = Trainer(cfg, spec["dtype"], images, settings)
+    test = pytorch.upload(np.load(spec["test"], allow_pickle=False), settings)
     stops = iter(spec["stops"])
 
     def batches() -> Iterator[Tensor]:
@@ -140,7 +141,7 @@ def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], Any]]:
         the likeliest candidate), and what the task needs besides: "steps", or "rows", "columns" and "repeats", or
         for a curve "steps" (to choose a candidate by), "stops" and "test" (a file).
     """
-    cfg, images = Config.from_json(spec["config"]), np.load(spec["images"])
+    cfg, images = Config.from_json(spec["config"]), np.load(spec["images"], allow_pickle=False)
     tried: list[tuple[float, Settings, Callable[[], None]]] = []
     for settings in pytorch.candidates(spec["dtype"]):
         try:

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from jvae.errors import InputError
+
+MOST_BYTES = 256 << 20  # of an image's file: photographs of the largest cameras have some 100 MB
 
 _SUFFIXES = (
     ".jpg",
@@ -42,13 +45,12 @@ class FolderFiles:
         """Lists the folder; hidden files are left out (macOS copies bring `._000001.jpg`)."""
         self.path = path
         with os.scandir(path) as entries:
-            self.names = [e.name for e in entries if _is_image(e.name)]
+            self.names = [e.name for e in entries if _is_image(e.name) and e.is_file()]  # no pipe, which would block
 
     def read(self, name: str) -> bytes:
         """The bytes of file `name`; InputError when it cannot be read."""
         try:
-            with open(f"{self.path}/{name}", "rb", buffering=0) as file:  # half the time of a Path and a buffer
-                return file.read()
+            return read_file(f"{self.path}/{name}", name)
         except OSError as error:
             raise InputError(f"cannot read {name}: {error.strerror}") from None
 
@@ -68,18 +70,21 @@ class ZipFiles:
         try:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
-        except zipfile.BadZipFile:
+        except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, EOFError, OverflowError):
             raise InputError(f"{path} is not a whole zip file: download it again") from None
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
-            name = info.filename.rsplit("/", 1)[-1]
+            name = info.filename.replace("\\", "/").rsplit("/", 1)[-1]
             if not _is_image(name):
                 continue
-            if info.flag_bits & 1 or info.compress_type not in (
-                zipfile.ZIP_STORED,
-                zipfile.ZIP_DEFLATED,
-            ):
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(f"{path} holds {name} encrypted or in an unusual compression: unpack it")
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise InputError(f"{path} holds {name} as a link: unpack it and put the file itself there")
+            if info.file_size > MOST_BYTES:
+                raise InputError(
+                    f"{path} holds {name} of {info.file_size:,} bytes, and {MOST_BYTES:,} are the most of an image"
+                )
             if name in self._infos:
                 raise InputError(f"{path} holds {name} twice, also as {info.filename}: unpack it and keep one")
             self._infos[name] = info
@@ -101,12 +106,26 @@ class ZipFiles:
             start = info.header_offset + 30 + name_length + extra_length
             data = self._map[start : start + info.compress_size]
             if info.compress_type == zipfile.ZIP_DEFLATED:
-                data = zlib.decompress(data, -15, info.file_size)
-        except (struct.error, zlib.error):
+                # No more than the directory says, whatever comes: a kilobyte may inflate to a thousand.
+                data = zlib.decompressobj(-15).decompress(data, info.file_size + 1)
+        except (struct.error, zlib.error, ValueError, IndexError, OverflowError):
             raise InputError(f"{name} is damaged in {self.path.name}") from None
-        if magic != b"PK\x03\x04" or zlib.crc32(data) != info.CRC:
+        if magic != b"PK\x03\x04" or len(data) != info.file_size or zlib.crc32(data) != info.CRC:
             raise InputError(f"{name} is damaged in {self.path.name}")
         return data
+
+
+def read_file(path: str | os.PathLike[str], name: str | None = None) -> bytes:
+    """The bytes of an image's file.
+
+    Raises:
+      InputError: it has more than MOST_BYTES; by `name`, or else its path.
+      OSError: it cannot be read.
+    """
+    with open(path, "rb", buffering=0) as file:  # half the time of a Path and a buffer
+        if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+            raise InputError(f"{name or path} has {size:,} bytes, and {MOST_BYTES:,} are the most of an image")
+        return file.read()
 
 
 def open_images(root: Path) -> Files:

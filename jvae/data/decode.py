@@ -12,11 +12,19 @@ from PIL import Image, ImageOps
 from jvae.data.resize import resize
 from jvae.errors import InputError, unknown
 
-CROPS: tuple[str, ...] = ("center", "squash")
+CROPS: tuple[str, ...] = ("center", "squash", "rendered")
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO is what many cameras make of a JPEG
-_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1")  # what telephones make; Pillow cannot read it
+MOST_PIXELS = 160_000_000  # of an image: the largest cameras make 151 million, half a GB when decoded
+MOST_SCANS = 100  # of a JPEG, which has ten as a rule when it is progressive; each one passes over all pixels
+
+_SCANNED = 2**32  # bytes times pixels below which even a JPEG that is all scans takes no more than seconds
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # Pillow opens an MPO, as many cameras write, as a JPEG
+_OTHERS = {
+    **dict.fromkeys((b"ftypheic", b"ftypheix", b"ftypmif1"), "HEIC"),  # what telephones make
+    **{b"ftypavif": "AVIF", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF"},
+}
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
+_RENDERED_SIDE, _RENDERED_TOP = 157.2, 41.1  # where CelebA's mean eyes come to lie as those of a rendered face do
 
 
 def check_size(size: int) -> None:
@@ -37,11 +45,20 @@ def crop_box(width: int, height: int, crop: str) -> tuple[float, float, float, f
 
     `squash` keeps all. `center` keeps the 148x148 in the middle of CelebA's 178x218, the same part of an image of
     that shape in another resolution, and the largest centred square of any other: it may be a face already cropped.
+    `rendered` differs from it in keeping of CelebA's shape what has the eyes where rendered faces have theirs.
     """
     if crop == "squash":
         return 0, 0, width, height
     if abs(width * _CELEBA_HEIGHT - height * _CELEBA_WIDTH) <= 0.01 * height * _CELEBA_WIDTH:
-        side = width * _CELEBA_CROP / _CELEBA_WIDTH
+        scale = width / _CELEBA_WIDTH
+        if crop == "rendered":
+            left, top, side = (
+                (_CELEBA_WIDTH - _RENDERED_SIDE) / 2 * scale,
+                _RENDERED_TOP * scale,
+                _RENDERED_SIDE * scale,
+            )
+            return left, top, left + side, top + side
+        side = _CELEBA_CROP * scale
     else:
         side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -59,7 +76,7 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
       image: the bytes of a JPEG (or PNG, WebP, BMP), or pixels, uint8 [h,w,3] or [h,w]. Colours become RGB, a
         transparent image gets a white ground, and an Exif orientation is applied.
       size: height and width of the result in pixels, a multiple of 16.
-      crop: "center" or "squash", see `crop_box`.
+      crop: one of CROPS, see `crop_box`.
       name: what to call the image in an error.
 
     Returns:
@@ -83,7 +100,7 @@ def decode(
     """
     factor = 1
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or not image.size or image.ndim < 2:
             raise InputError(f"{name} is {image.dtype} {list(image.shape)}: pixels are uint8 [h,w,3]")
         pixels = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
         height, width = pixels.shape[:2]
@@ -100,10 +117,13 @@ def decode(
 
 def _from_jpeg(data: bytes, size: int, crop: str) -> tuple[np.ndarray, int, int, int]:
     """Pixels, height and width of the whole image, and by what factor the pixels are fewer; ValueError if it cannot."""
-    if not data.startswith(b"\xff\xd8\xff") or data.find(b"Exif\0\0", 0, 4096) >= 0:
+    pixels_at = data.find(b"\xff\xda\0")  # before which the Exif lies, however long the profiles ahead of it
+    if not data.startswith(b"\xff\xd8\xff") or data.find(b"Exif\0\0", 0, pixels_at) >= 0:
         raise ValueError("not a JPEG, or one that may have to be turned")
     header: Any = simplejpeg.decode_jpeg_header(data)
     height, width = header[:2]
+    if height * width > MOST_PIXELS or _scans(data, height * width) > MOST_SCANS:
+        raise ValueError("what read_image refuses")
     left, top, right, bottom = crop_box(width, height, crop)
     # Only 1, 2, 4 and 8 have vector code in libjpeg-turbo; the factors between cost more than the full decode.
     # A quarter and an eighth alias unless the resize still halves.
@@ -124,9 +144,11 @@ def read_image(data: bytes, name: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of size short of Pillow's limit
-            picture = Image.open(io.BytesIO(data))
-            if picture.format not in _FORMATS:
-                raise InputError(f"{name} is a {picture.format}, not a JPEG: convert it to JPEG or PNG")
+            picture = open_image(data)
+            if picture.width * picture.height > MOST_PIXELS:
+                raise _too_large(name)
+            if picture.format in ("JPEG", "MPO") and _scans(data, picture.width * picture.height) > MOST_SCANS:
+                raise InputError(f"{name} is a JPEG of more than {MOST_SCANS} scans: save it anew")
             frames = getattr(picture, "n_frames", 1)
             if frames > 1 and picture.format != "MPO":  # whose further pictures are previews and depths
                 raise InputError(f"{name} is an animation of {frames} pictures: save the one to use as JPEG or PNG")
@@ -137,15 +159,28 @@ def read_image(data: bytes, name: str) -> np.ndarray:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             return np.asarray(picture.convert("RGB"))
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
-        if data[4:12] in _HEIC:
-            raise InputError(f"{name} is a HEIC, not a JPEG: convert it to JPEG or PNG") from None
+        if other := _OTHERS.get(data[:4]) or _OTHERS.get(data[4:12]):
+            raise InputError(f"{name} is a {other}, not a JPEG: convert it to JPEG or PNG") from None
         what = "is empty" if not data else "is not an image"
         raise InputError(f"{name} {what}: give a JPEG or PNG") from None
     except Image.DecompressionBombError:
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{name} says it has more than {most:,} pixels: scale it down") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{name} is damaged ({error}): replace it") from None
+        raise _too_large(name) from None
+    except Exception as error:  # Pillow's readers raise whatever their arithmetic on damaged bytes does
+        raise InputError(f"{name} is damaged ({error or type(error).__name__}): replace it") from None
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Pillow's image of these bytes, its pixels not yet read; none but the four formats are tried."""
+    return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(f"{name} says it has more than {MOST_PIXELS:,} pixels: scale it down")
+
+
+def _scans(data: bytes, pixels: int) -> int:
+    """How many scans a JPEG of so many pixels has, as far as it matters."""
+    return data.count(b"\xff\xda") if len(data) * pixels > _SCANNED else 0

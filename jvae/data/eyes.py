@@ -72,7 +72,9 @@ def detect(photo: Photo) -> list[Face]:
     cv2, gray = _opencv(), Image.fromarray(photo.pixels).convert("L")
     scale = max(1.0, max(gray.size) / _LONGEST)
     if scale > 1:
-        gray = gray.resize((round(gray.width / scale), round(gray.height / scale)), Image.Resampling.BICUBIC)
+        gray = gray.resize(
+            (max(1, round(gray.width / scale)), max(1, round(gray.height / scale))), Image.Resampling.BICUBIC
+        )
     for degrees, name in itertools.product(_TURNS, _FACES):
         turn = complex(np.exp(1j * np.deg2rad(degrees)))
         turned, shift = _turned(gray, turn)

@@ -1,6 +1,6 @@
 """What a face is made of, and the shapes that follow: signed distances, the head's own coordinates, the hair's outline.
 
-Coordinates run from -1 to 1, x to the right and y down; the eyes lie at y = -0.1, as in an aligned CelebA photograph.
+Coordinates run from -1 to 1, x to the right and y down; the eyes lie at y = -0.1.
 """
 
 from typing import NamedTuple

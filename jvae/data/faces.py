@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jvae.config import Config
+from jvae.data.archive import read_file
 from jvae.data.decode import check_crop
 from jvae.data.packed import PackedStore, preprocess
 from jvae.errors import InputError
@@ -94,7 +95,8 @@ def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: st
         check_crop(crop)
     if path is None:
         return crop or ("squash" if config.preset == "book" else "center")
-    found = open_store(path, config.image_size).meta.crop
+    meta = open_store(path, config.image_size).meta
+    found = "rendered" if meta.source == "rendered" else meta.crop
     if crop not in (None, found):
         raise InputError(f"crop={crop}, and the images of {path} are cropped by {found}: leave out one of the two")
     return found
@@ -107,5 +109,5 @@ def _find_face(store: PackedStore, name: str) -> tuple[np.ndarray, str]:
         path = Path(name).expanduser()
         if not path.is_file():
             raise InputError(f"{error}; nor is there an image file of that name") from error
-        return preprocess(path.read_bytes(), store.size, store.meta.crop, name=str(path)), path.name
+        return preprocess(read_file(path), store.size, store.meta.crop, name=str(path)), path.name
     return store.read(np.array([row]))[0], name

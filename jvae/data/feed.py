@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 from jvae.config import Config
 from jvae.errors import InputError
 from jvae.hashing import key_words, mix, shuffle
-from jvae.mesh import along_data, on_accelerator, replicated
+from jvae.mesh import along_data, on_accelerator, place, put, replicated
+from jvae.processes import least
 
 
 class Chunk(NamedTuple):
@@ -88,9 +89,11 @@ class Feed:
     ) -> None:
         check_fills_a_batch(len(indices), batch_size)
         self._images, self._indices, self._mesh = images, indices, mesh
-        self._key = jax.device_put(key, replicated(mesh))
+        self._key = put(key, replicated(mesh))
+        host = jax.device_get(jax.random.key_data(key))
+        self._own_key = jax.random.wrap_key_data(host, impl=jax.random.key_impl(key))  # for the thread that reads
         self._order = functools.partial(chunk_order, n=len(indices), b=batch_size, k=chunk_steps)
-        fits = 2 * len(indices) * images[0].nbytes <= free_bytes(mesh)
+        fits = 2 * len(indices) * images[0].nbytes <= least(free_bytes(mesh))
         self.resident = residency == "resident" or (residency == "auto" and fits)
         self._on_device = to_devices(images, indices, mesh) if self.resident else None
 
@@ -135,12 +138,16 @@ class Feed:
                 yield chunk
 
     def _read(self, step: int) -> Chunk:
-        order = np.asarray(jax.device_get(self._order(self._key, self._scalar(step))))
-        images = self._images[self._indices[order]]  # [k,b,h,w,3]
-        return Chunk(jax.device_put(images, along_data(self._mesh, 1)), None)
+        rows = self._indices[np.asarray(self._order(self._own_key, np.int32(step)))]  # [k,b]
+
+        def own(index: tuple[slice, ...]) -> np.ndarray:
+            return self._images[rows[index[:2]]]  # of its devices alone: [k,b',h,w,3]
+
+        shape = (*rows.shape, *self._images.shape[1:])
+        return Chunk(place(shape, along_data(self._mesh, 1), own), None)
 
     def _scalar(self, step: int) -> jax.Array:
-        return jax.device_put(np.int32(step), replicated(self._mesh))
+        return put(np.int32(step), replicated(self._mesh))
 
 
 def check_fills_a_batch(count: int, batch_size: int) -> None:
@@ -160,13 +167,13 @@ def to_devices(
     Raises:
       InputError: they do not fit; it says to use `instead`.
     """
-    needed, free = len(indices) * images[0].nbytes, free_bytes(mesh)
+    needed, free = len(indices) * images[0].nbytes, least(free_bytes(mesh))
     if needed > free:
         raise InputError(
             f"residency=resident: {needed / 2**30:.2f} GiB of training images exceed the device's "
             f"{free / 2**30:.2f} GiB of free memory: use {instead}"
         )
-    return jax.device_put(images[indices], replicated(mesh))
+    return put(images[indices], replicated(mesh))
 
 
 def free_bytes(mesh: Mesh) -> int:

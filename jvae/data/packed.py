@@ -7,8 +7,8 @@ meta.json    `Meta`
 
 import contextlib
 import dataclasses
+import functools
 import io
-import json
 import os
 import re
 import zlib
@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jvae.arrays import read_header
 from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import CROPS, crop_box, preprocess
-from jvae.data.packing import FORMAT, IMAGES, LABELS, META, Meta, write_store
+from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
 from jvae.errors import InputError, unknown
-from jvae.files import unseal
+from jvae.fields import build, read_object
+from jvae.files import CHECKSUM, seal, unseal
 
 __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
@@ -51,7 +53,7 @@ def pack(
       source: the images.
       out: the directory to make.
       size: height and width in pixels, a multiple of 16.
-      crop: "center" or "squash", see `preprocess`.
+      crop: one of CROPS, see `preprocess`.
       count: pack only so many, evenly spaced over the source; None for all.
       skip_bad: leave out images that cannot be read, and record them in the store's meta.
       overwrite: replace the store that is at `out`.
@@ -78,6 +80,9 @@ def pack(
         progress=progress,
     )
     return PackedStore.open(out)
+
+
+_LONGEST_LINE = 100_000  # bytes of the labels; one of millions of fields takes pandas minutes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,6 +136,11 @@ class PackedStore:
     def attribute_names(self) -> tuple[str, ...]:
         """The names of the columns of `attrs`."""
         return self.meta.attribute_names
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """CRC-32 of `meta`, which has those of all pixels and labels: two stores that have the same are the same."""
+        return seal(dataclasses.asdict(self.meta))[CHECKSUM]
 
     def indices(self, split: str | None) -> np.ndarray:
         """The rows of `split`, or all rows for None, in order: int64 [m].
@@ -210,23 +220,27 @@ def _read_meta(path: Path) -> Meta:
     if not (path / META).is_file():
         what = f"{path} is no packed store: it has no {META}" if path.is_dir() else f"no packed store at {path}"
         raise InputError(f"{what}; make one with experiments/pack.py")
+    fields = read_object((path / META).read_bytes(), str(path / META))
+    version = fields.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise InputError(f"{path} has format {version} and this jvae reads up to {FORMAT}: update jvae or pack again")
     try:
-        fields = json.loads((path / META).read_bytes())
-        if fields["format"] > FORMAT:
-            raise InputError(
-                f"{path} has format {fields['format']} and this jvae reads up to {FORMAT}: update jvae or pack again"
-            )
-        if fields["format"] == 1:  # had no checksum of its own, and one of all pixels
+        if version == 1:  # had no checksum of its own, and one of all pixels
             fields |= {"block_rows": fields["count"], "blocks": [fields["crc32"][IMAGES]]}
         else:
             fields = unseal(fields)
-        known = {f.name for f in dataclasses.fields(Meta)}
-        meta = Meta(**{k: v for k, v in fields.items() if k in known})
-        return dataclasses.replace(meta, attribute_names=tuple(meta.attribute_names), blocks=tuple(meta.blocks))
-    except InputError:
-        raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise InputError(f"{path / META} is damaged ({error}): pack again") from None
+    known = {f.name for f in dataclasses.fields(Meta)}
+    meta = build(Meta, {k: v for k, v in fields.items() if k in known}, str(path / META))
+    columns = ("image_id", "split", *meta.attribute_names)
+    blocks = -(-meta.count // meta.block_rows) if meta.block_rows > 0 else -1
+    if min(meta.count, meta.size) < 1 or meta.crop not in CROPS or LABELS not in meta.crc32:
+        what = f"{meta.count} images of {meta.size} pixels, {meta.crop}"
+        raise InputError(f"{path / META} is damaged: {what}; pack again")
+    if len(meta.blocks) != blocks or len(set(columns)) < len(columns):
+        raise InputError(f"{path / META} is damaged: its blocks or attributes do not fit together; pack again")
+    return meta
 
 
 def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
@@ -245,15 +259,21 @@ def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
                 " pack again"
             )
         types: Any = {"image_id": str, "split": str, **dict.fromkeys(meta.attribute_names, np.uint8)}
+        if max(map(len, data.split(b"\n"))) > _LONGEST_LINE:
+            raise InputError(f"{path} has a line of more than {_LONGEST_LINE:,} bytes: pack again")
         labels = pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)  # an id may be "NA"
     except InputError:
         raise
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is damaged ({str(error).strip()}): pack again") from None
     if len(labels) != meta.count:
         raise InputError(f"{path} has {len(labels)} rows and {META} says {meta.count}: pack again")
-    if not np.isin(np.asarray(labels["split"], str), SPLITS).all():
+    if not np.asarray(labels["split"].isin(SPLITS)).all():
         raise InputError(f"{path} has a split that is not one of {', '.join(SPLITS)}: pack again")
+    if labels["image_id"].str.len().max() > LONGEST_ID:
+        raise InputError(f"{path} has an image_id of more than {LONGEST_ID} characters: pack again")
+    if np.asarray(labels[list(meta.attribute_names)]).max(initial=0) > 1:
+        raise InputError(f"{path} has a label that is neither 0 nor 1: pack again")
     return labels
 
 
@@ -261,14 +281,14 @@ def _map_images(path: Path, meta: Meta) -> np.ndarray:
     shape = (meta.count, meta.size, meta.size, 3)
     if not path.is_file():
         raise InputError(f"{path} is missing: pack again")
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError):
-        size, whole = path.stat().st_size, 128 + int(np.prod(shape))
-        what = f"is cut: {size} bytes of {whole}" if size < whole else "is no array file"
-        raise InputError(f"{path} {what}; pack again") from None
-    if images.shape != shape or images.dtype != np.uint8:
+    with open(path, "rb") as file:
+        header = read_header(file, str(path))
+        start = file.tell()
+    if header.shape != shape or header.dtype != np.uint8 or header.fortran_order:
         raise InputError(
-            f"{path} is {images.dtype} {list(images.shape)} and {META} says uint8 {list(shape)}: pack again"
+            f"{path} is {header.dtype} {list(header.shape)} and {META} says uint8 {list(shape)}: pack again"
         )
-    return images
+    size, whole = path.stat().st_size, start + header.nbytes
+    if size < whole:
+        raise InputError(f"{path} is cut: {size} bytes of {whole}; pack again")
+    return np.memmap(path, np.uint8, "r", start, shape)

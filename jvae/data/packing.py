@@ -24,8 +24,11 @@ from jvae.files import locked, replacing, seal, tidy
 FORMAT = 2  # raised when an older jvae could not read the store; 1 had one checksum of all pixels
 IMAGES, LABELS, META = "images.npy", "labels.csv", "meta.json"
 
+LONGEST_ID = 255  # characters of an image_id, as of a file's name; all of a store take the longest's memory
+
 _BLOCK = 16 << 20  # bytes of pixels under one checksum
 _CHUNK = 64  # images a task: some 15 ms of work, far more than a task costs
+_LARGE = 16 << 20  # bytes of an image's pixels above which it is not kept for the next
 _RENDER = 512  # images a call of `render`
 _NAMED = 10  # broken images that an error names
 
@@ -40,7 +43,7 @@ class Meta:
       count: images in the store; `counts` has them by split.
       source_count: images in the source, of which these are an even sample if there were more.
       size: height and width in pixels.
-      crop: "center" or "squash".
+      crop: one of CROPS.
       attribute_names: the columns of labels.csv after image_id and split.
       missing: images that the source's table names and the source lacks.
       skipped: by image id, why it was left out.
@@ -247,11 +250,14 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
         image_id = f"image {i}"
         try:
             image, row, image_id, split = source[i]
+            if not 0 < len(image_id) <= LONGEST_ID or "\0" in image_id:
+                raise InputError(f"image {i} has a name of {len(image_id)} characters: 1 to {LONGEST_ID} will do")
             pixels, new_box = decode(image, size, crop, image_id)
         except InputError as error:
             bad[image_id] = str(error)
             continue
-        if alike and (len(alike) == TOGETHER or alike[0].shape != pixels.shape or box != new_box):
+        together = TOGETHER if pixels.nbytes < _LARGE else 1
+        if alike and (len(alike) >= together or alike[0].shape != pixels.shape or box != new_box):
             images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
             alike = []
         alike.append(pixels)

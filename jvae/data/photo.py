@@ -5,7 +5,6 @@ Points are complex numbers, x + iy, from the top left corner: the middle of the 
 """
 
 import dataclasses
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jvae.data.decode import check_crop, crop_box, read_image
+from jvae.data.archive import read_file
+from jvae.data.decode import check_crop, crop_box, open_image, read_image
 from jvae.errors import InputError
 from jvae.files import replacing
 
@@ -72,9 +72,9 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"there is no file {path}: give a photograph, JPEG or PNG")
-    data = path.read_bytes()
+    data = read_file(path)
     pixels = read_image(data, str(path))
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as picture:
+    with warnings.catch_warnings(action="ignore"), open_image(data) as picture:
         profile = picture.info.get("icc_profile") if picture.mode in ("RGB", "RGBA") else None
     return Photo(pixels, path.name, profile or b"")
 

@@ -1,5 +1,7 @@
 """CelebA's tables by pandas: the official text files, whose line ends and blanks vary, and their CSV copies."""
 
+import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from jvae.errors import InputError
+
+_LONGEST_LINE = 100_000  # characters; CelebA's have some 700, and one of millions of fields takes pandas minutes
 
 
 def find_table(root: Path, stem: str, *folders: str) -> Path | None:
@@ -52,18 +56,22 @@ def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple
 
 def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], int | None, int]:
     """The columns of the file without the image's, the count of rows it claims, and the line where its rows start."""
-    csv = path.suffix == ".csv"
-    if not csv and not headed:
-        return list(columns), None, 0
+    comma = path.suffix == ".csv"
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first, second = file.readline().strip(), file.readline().strip()
-    if csv:
+        lines = (line.strip() for line in iter(lambda: file.readline(_LONGEST_LINE + 1), ""))
+        first, second = next(lines, ""), next(lines, "")
+        third = next(filter(None, lines), "")  # by which pandas counts the columns, unless it is one of the others
+    if longest := next((line for line in (first, second, third) if len(line) > _LONGEST_LINE), ""):
+        raise InputError(f"{path.name} has a line of more than {_LONGEST_LINE:,} characters: {longest[:20]!r}...")
+    if not comma and not headed:
+        return list(columns), None, 0
+    if comma:
         found = [c.strip().strip('"') for c in first.split(",")]
         if found[0] != "image_id":
-            raise InputError(f"{path.name} starts with the column {found[0]!r}: a CSV table starts with image_id")
+            raise InputError(f"{path.name} starts with the column {found[0][:40]!r}: a CSV table starts with image_id")
         found, count, start = found[1:], None, 1
     else:
-        if not first.isdigit():
+        if not re.fullmatch(r"[0-9]{1,18}", first):
             raise InputError(f"{path.name} starts with {first[:40]!r}: its first line is the count of its rows")
         found, count, start = second.split(), int(first), 2
     lacks, more = (
@@ -89,15 +97,22 @@ def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.nd
     def read(value: type) -> pd.DataFrame:
         # Columns have numbers, not names: given names, pandas silently drops the fields of a row that is too long.
         types: Any = {0: str, **dict.fromkeys(range(1, fields), value)}
-        return pd.read_csv(path, sep=sep, skiprows=start, header=None, dtype=types, keep_default_na=False)
+        # The text files know no quotes: one is part of a name.
+        quoting = csv.QUOTE_MINIMAL if path.suffix == ".csv" else csv.QUOTE_NONE
+        with np.errstate(invalid="ignore"):  # of numbers too large, which are then named
+            return pd.read_csv(
+                path, sep=sep, skiprows=start, header=None, dtype=types, keep_default_na=False, quoting=quoting
+            )
 
     try:
         try:
             frame = read(np.int32)
         except (ValueError, OverflowError) as error:
-            if isinstance(error, pd.errors.ParserError):
+            if isinstance(error, pd.errors.ParserError | UnicodeDecodeError):
                 raise
             frame = read(str)  # slow, to find the value that is none
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is not in UTF-8: save it so, or download it again") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path.name} has no rows: download it again") from None
     except pd.errors.ParserError as error:

@@ -1,9 +1,11 @@
 """CelebA through TensorFlow Datasets, read and made without TensorFlow: ArrayRecord files, in any order at once."""
 
+import contextlib
 import json
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from jvae.data.celeba import ATTRIBUTES, SPLITS, Example
 from jvae.errors import InputError
+from jvae.fields import read_object
 from jvae.files import replacing
 
 _NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
@@ -47,7 +50,7 @@ class CelebATFDS:
         example_proto: Any = tf_example_pb2
         directory = _version_directory(Path(path))
         builder = _open_builder(directory)
-        formats = {f.value for f in builder.info.available_file_formats()}
+        formats = _formats(directory, builder)
         if "array_record" not in formats:
             way = (
                 f"`python -m experiments.convert_tfds --path {directory}`, which needs no TensorFlow"
@@ -68,13 +71,16 @@ class CelebATFDS:
         self._has_ids = "image_id" in features
         self._splits = [s for s in SPLITS if s in builder.info.splits and builder.info.splits[s].num_examples]
         counts = {s: builder.info.splits[s].num_examples for s in self._splits}
+        if not counts:
+            raise InputError(f"{directory} has no examples in {', '.join(SPLITS)}: prepare it again")
         self._ends = np.cumsum(list(counts.values()))
-        self._records = [
-            builder.as_data_source(
-                split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES, file_format="array_record"
-            )
-            for split in self._splits
-        ]
+        with _damage_named(directory):
+            self._records = [
+                builder.as_data_source(
+                    split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES, file_format="array_record"
+                )
+                for split in self._splits
+            ]
         self._names: dict[str, list[str]] = {}
         if not self._has_ids and counts == {s: last - first + 1 for s, (first, last) in _OFFICIAL_RANGES.items()}:
             self._names = self._official_names()
@@ -171,7 +177,7 @@ def convert(path: str | os.PathLike[str]) -> Path:
 
     directory = _version_directory(Path(path))
     builder: Any = _open_builder(directory)
-    formats = {f.value for f in builder.info.available_file_formats()}
+    formats = _formats(directory, builder)
     if "array_record" in formats:
         return directory
     if "tfrecord" not in formats:
@@ -182,12 +188,14 @@ def convert(path: str | os.PathLike[str]) -> Path:
             records = _read_tfrecord(old)
             if len(records) != count:
                 raise InputError(f"{old} is cut: {len(records)} examples of {count}; prepare the data set again")
+            if ".tfrecord-" not in old.name:
+                raise InputError(f"{old} is not named as TFDS names its files: prepare the data set again")
             with replacing(old.with_name(old.name.replace(".tfrecord-", ".array_record-"))) as part:
                 writer = array_record_module.ArrayRecordWriter(os.fspath(part), "group_size:1")
                 for record in records:
                     writer.write(bytes(record))
                 writer.close()
-    info = json.loads((directory / "dataset_info.json").read_text(encoding="utf-8"))
+    info = read_object((directory / "dataset_info.json").read_bytes(), f"{directory}/dataset_info.json")
     with replacing(directory / "dataset_info.json") as part:
         part.write_text(json.dumps({**info, "alternativeFileFormats": ["array_record"]}, indent=2), encoding="utf-8")
     return directory
@@ -212,9 +220,44 @@ def _read_tfrecord(path: Path) -> list[memoryview]:
 def _open_builder(directory: Path) -> Any:
     import tensorflow_datasets as tfds  # half a second, and only this source needs it
 
+    _check_features(directory / "features.json")
+    with _damage_named(directory):
+        builder = tfds.builder_from_directory(directory)
+        size = sum(path.stat().st_size for path in directory.iterdir())
+        for split in builder.info.splits.values():
+            if not 0 <= split.num_examples <= size:
+                raise InputError(f"{directory} says it has {split.num_examples:,} examples in {size:,} bytes")
+            for path in split.filepaths:
+                if os.path.abspath(os.path.dirname(path)) != os.path.abspath(directory):
+                    raise InputError(f"{directory} says its examples lie in {path}, outside of it: prepare it again")
+    return builder
+
+
+def _check_features(path: Path) -> None:
+    """Raises InputError for a feature that is not TFDS's own, whose module TFDS would import by its name."""
+    waiting: list[Any] = [read_object(path.read_bytes(), str(path))] if path.is_file() else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            for name in (node.get("pythonClassName"), node.get("type")):
+                if isinstance(name, str) and not name.startswith("tensorflow_datasets.core.features."):
+                    raise InputError(f"{path} has features of {name[:80]!r}, which is not TFDS's: prepare it again")
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def _formats(directory: Path, builder: Any) -> set[str]:
+    with _damage_named(directory):
+        return {f.value for f in builder.info.available_file_formats()}
+
+
+@contextlib.contextmanager
+def _damage_named(directory: Path) -> Iterator[None]:
+    """TFDS and array_record wrap what they find in errors of many kinds."""
     try:
-        return tfds.builder_from_directory(directory)
-    except Exception as error:  # TFDS wraps what it finds in errors of many kinds
+        yield
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(f"{directory} is no whole TFDS data set ({_first_line(error)}): prepare it again") from None
 
 

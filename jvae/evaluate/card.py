@@ -13,6 +13,7 @@ import pandas as pd
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
+from jvae.evaluate.inception import Inception
 from jvae.evaluate.judge import Judge
 from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.evaluate.similarity import frechet_distance, ssim
@@ -20,7 +21,9 @@ from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
+from jvae.mesh import map_rows, put, replicated
 from jvae.models.vae import to_float
+from jvae.processes import share
 
 BATCH = 128
 LEAST_AUC = 0.9
@@ -37,7 +40,7 @@ class Scorecard:
       judge: the judge's own scores, a row an attribute.
       reconstruction: of the test split.
       ssim: mean structural similarity of reconstructions.
-      frechet: name of the distribution -> Fréchet distance of its samples to the test split, in the judge's features.
+      frechet: whose features -> name of the distribution -> Fréchet distance of its samples to the test split in them.
       truth: kind -> attribute -> the edit beside the face rendered with the attribute.
       seconds: it took.
     """
@@ -47,7 +50,7 @@ class Scorecard:
     judge: pd.DataFrame
     reconstruction: Scores
     ssim: float
-    frechet: dict[str, float]
+    frechet: dict[str, dict[str, float]]
     truth: dict[Kind, dict[str, Truth]]
     seconds: float
 
@@ -59,8 +62,9 @@ class Scorecard:
         """A row a kind of vector, over the attributes that all kinds could edit.
 
         Columns: attributes; hits (the mean largest share of hits at no more than MOST_LEAKAGE of leakage, the figure
-        that sums a kind up); reached (share of attributes that reach WANTED_HITS); leakage, ssim and moved there (means
-        over the attributes that reach it with every kind); factor (mean smallest that does, in standard deviations).
+        that sums a kind up); reached (share of attributes that reach WANTED_HITS); leakage, drift, ssim and moved there
+        (means over the attributes that reach it with every kind); factor (mean smallest that does, in standard
+        deviations).
         """
         names = self.shared()
         everywhere = [name for name in names if all(e[name].smallest() is not None for e in self.edits.values())]
@@ -72,11 +76,17 @@ class Scorecard:
                 f"hits at {MOST_LEAKAGE:.0%}": _mean([edits[name].hits_at() for name in names]),
                 "reached": _mean([edits[name].smallest() is not None for name in names]),
                 f"leakage at {WANTED_HITS:.0%}": _mean([edits[name].leakage_at() for name in everywhere]),
+                "drift": _mean([edits[name].drift[i] for name, i in at.items()]),
                 "ssim": _mean([edits[name].ssim[i] for name, i in at.items()]),
                 "moved": _mean([edits[name].moved[i] for name, i in at.items()]),
                 "factor": _mean([FACTORS[i] for i in at.values()]),
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
+
+    def curve(self, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+        """Leakage [f] and hits [f] at each factor, means over the attributes that all kinds could edit."""
+        edits = [self.edits[kind][name] for name in self.shared()]
+        return np.mean([edit.leakage for edit in edits], axis=0), np.mean([edit.hits for edit in edits], axis=0)
 
     def table(self, kind: Kind) -> pd.DataFrame:
         """A row an attribute edited by one kind of vector; columns as in `summary`, and faces."""
@@ -88,20 +98,32 @@ class Scorecard:
                 f"hits at {MOST_LEAKAGE:.0%}": edit.hits_at(),
                 "most hits": float(edit.hits.max()),
                 f"leakage at {WANTED_HITS:.0%}": edit.leakage_at(),
+                "drift": float("nan") if at is None else float(edit.drift[at]),
                 "ssim": float("nan") if at is None else float(edit.ssim[at]),
                 "moved": float("nan") if at is None else float(edit.moved[at]),
                 "factor": float("nan") if at is None else float(FACTORS[at]),
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
 
-    def reconstruction_line(self) -> str:
-        """One line on reconstruction and samples."""
-        r = self.reconstruction
-        samples = ", ".join(f"{name} {value:.2f}" for name, value in self.frechet.items())
-        return (
+    def lines(self) -> list[str]:
+        """What is not in the table, a line each: the judge, reconstructions, samples, truth."""
+        r, own = self.reconstruction, self.judge.mean()
+        return [
+            f"judge: {len(self.judged)} of {len(self.judge)} attributes judged; over all of them accuracy "
+            f"{own['accuracy']:.3f}, balanced {own['balanced']:.3f}, area under the ROC curve {own['auc']:.3f}",
             f"reconstruction of {r.n:,} images: squared error {r.error:.5f}, PSNR {r.psnr:.2f} dB, SSIM {self.ssim:.3f}"
-            f", {r.bits_per_dim:.3f} bits/dim; Fréchet distance in the judge's features: {samples}"
-        )
+            f", {r.bits_per_dim:.3f} bits/dim",
+            *[
+                f"Fréchet distance in the features of {whose}: "
+                + ", ".join(f"{name} {distance:.2f}" for name, distance in found.items())
+                for whose, found in self.frechet.items()
+            ],
+            *[
+                f"truth, {kind}: "
+                + ", ".join(f"{name} {t.closed:.0%} there, outside x{t.spoilt:.2f}" for name, t in truths.items())
+                for kind, truths in self.truth.items()
+            ],
+        ]
 
     def best_attributes(self, count: int) -> list[str]:
         """The attributes whose edits land best with the least leakage, over all kinds."""
@@ -121,7 +143,7 @@ class Scorecard:
                     for kind, edits in self.edits.items()
                 },
                 "reconstruction": self.reconstruction._asdict() | {"ssim": self.ssim},
-                "frechet distance in the judge's features": self.frechet,
+                "frechet": self.frechet,
                 "truth": {
                     str(kind): {
                         name: truth._asdict() | {"closed": truth.closed, "spoilt": truth.spoilt}
@@ -145,6 +167,7 @@ def score(
     faces: int = 64,
     least_auc: float = LEAST_AUC,
     truth: int | None = None,
+    inception: Inception | None = None,
     seed: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> Scorecard:
@@ -161,6 +184,7 @@ def score(
       least_auc: an attribute counts, as an edit or as leakage, only when the judge tells it this well on real images:
         what it can only guess turns over by itself.
       truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
+      inception: gives Fréchet distances in its features too.
       seed: of samples.
       report: called with a line at each stage.
 
@@ -170,59 +194,53 @@ def score(
     """
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
-    images = store.read(rows)
+    store.verify(share(rows))
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
     told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]
     if not judged:
         raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
-    z = model.encode(images)
+    z = model.encode(store.images, rows=rows)
     edits, truths = {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
     for kind in kinds:
         known = vectors.of_kind(kind)
         edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
-        line = f"{kind}: {len(edits[kind])} attributes edited"
         if truth is not None:
             truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
-            line += "".join(f"; {n} {t.closed:.0%} there, outside x{t.spoilt:.2f}" for n, t in truths[kind].items())
-        report(line)
+        report(f"{kind}: {len(edits[kind])} attributes edited")
     scores = evaluate(
         model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
     )
-    features = functools.partial(_judge_features, judge.variables, features_fn=judge.features_fn)
-    real, n = _by_batches(features, images), len(images)
-    reconstructions = model.decode(z)
+    by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
+    n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
     samples = {
         "the prior": model.decode(standard_normal(z.shape[1]).sample(n, seed=seed)),
         "the aggregate": model.decode(aggregate(vectors.totals).sample(n, seed=seed)),
         "reconstructions": reconstructions,
     }
-    frechet = {name: frechet_distance(_by_batches(features, pictures), real) for name, pictures in samples.items()}
-    alike = _by_batches(_likeness, images, reconstructions).mean()
+    frechet: dict[str, dict[str, float]] = {}
+    extractors: dict[str, Any] = {"the judge": judge} | ({} if inception is None else {inception.name: inception})
+    for whose, of in extractors.items():
+        features = functools.partial(_features, put(of.variables, replicated(model.mesh)), features_fn=of.features_fn)
+        real = by_rows(features, (store.images, rows))
+        frechet[whose] = {
+            name: frechet_distance(by_rows(features, (made, every)), real) for name, made in samples.items()
+        }
+    alike = by_rows(_likeness, (store.images, rows), (reconstructions, every)).mean()
     seconds = time.perf_counter() - start
     return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds)
 
 
 @functools.partial(jax.jit, static_argnames="features_fn")
-def _judge_features(variables: Any, images: jax.Array, *, features_fn: Callable) -> jax.Array:
+def _features(variables: Any, images: jax.Array, *, features_fn: Callable) -> jax.Array:
     return features_fn(variables, to_float(images))
 
 
 @jax.jit
 def _likeness(first: jax.Array, second: jax.Array) -> jax.Array:
     return ssim(to_float(first), to_float(second))
-
-
-def _by_batches(function: Callable[..., jax.Array], *arrays: np.ndarray) -> np.ndarray:
-    """`function` of the rows of uint8 images [n,h,w,3], BATCH at a time, the last batch filled up: [n,…]."""
-    n, results = len(arrays[0]), []
-    for i in range(0, n, BATCH):
-        parts = [array[i : i + BATCH] for array in arrays]
-        fill = [(0, BATCH - len(parts[0])), (0, 0), (0, 0), (0, 0)]
-        results.append(function(*(np.pad(part, fill) for part in parts)))
-    return np.concatenate(jax.device_get(results))[:n]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
+from jvae.mesh import put_rows, to_host
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
 MOST_LEAKAGE = 0.05
@@ -56,6 +57,11 @@ class Model(Protocol):
         ...
 
     @property
+    def mesh(self) -> jax.sharding.Mesh:
+        """The devices over which the faces are split."""
+        ...
+
+    @property
     def decode_fn(self) -> Callable[[Any, jax.Array], jax.Array]:
         """Pure: variables, latents [b,d] -> float32 [b,h,w,3] in [0,1]."""
         ...
@@ -69,6 +75,8 @@ class Edit(NamedTuple):
       hits: [f], the share of them that the judge now sees with it.
       flips: [f,a], the share in which each attribute's judgement turned over.
       leakage: [f], the mean of `flips` over all other attributes that are judged.
+      drift: [f], the mean over those of how far the judge's logit moved, up or down, in its standard deviations over
+        the unedited pictures: what leaks before a judgement turns over.
       moved: [f], the mean distance of the judge's features from the unedited picture's, in units of the root mean
         square distance between two of those.
       ssim: [f], the mean structural similarity to the unedited picture.
@@ -78,6 +86,7 @@ class Edit(NamedTuple):
     hits: np.ndarray
     flips: np.ndarray
     leakage: np.ndarray
+    drift: np.ndarray
     moved: np.ndarray
     ssim: np.ndarray
 
@@ -149,23 +158,22 @@ def judge_edits(
         if not len(without):
             continue
         start = without[np.unique(np.linspace(0, len(without) - 1, faces).round().astype(int))]
-        padded = np.zeros((faces, z.shape[1]), np.float32)
-        padded[: len(start)] = start
+        size = -(-faces // model.mesh.size) * model.mesh.size
         seen = _judge(
             (model.variables, judge.variables),
-            padded,
+            put_rows(start.astype(np.float32), np.arange(len(start)), size, model.mesh),
             len(start),
             np.asarray(vectors[name].step("sd"), np.float32),
             np.asarray(factors, np.float32),
             np.asarray(judge.thresholds, np.float32),
             functions=(model.decode_fn, judge.logits_fn, judge.features_fn),
         )
-        said, moved, alike = (np.asarray(value)[: len(start)] for value in seen)
+        said, drift, moved, alike = (value[: len(start)] for value in to_host(seen))
         it = known.index(name)
         there = ~said[:, 0, it]
         if not there.any():
             continue
-        said, moved, alike = said[there], moved[there], alike[there]
+        said, drift, moved, alike = (value[there] for value in (said, drift, moved, alike))
         flips = (said != said[:, :1]).mean(0)  # [f,a]
         others = columns[columns != it]
         found[name] = Edit(
@@ -173,6 +181,7 @@ def judge_edits(
             hits=said[:, :, it].mean(0),
             flips=flips[:, columns],
             leakage=flips[:, others].mean(1) if len(others) else np.zeros(len(factors)),
+            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.zeros(len(factors)),
             moved=moved.mean(0),
             ssim=alike.mean(0),
         )
@@ -189,30 +198,32 @@ def _judge(
     thresholds: jax.Array,
     *,
     functions: tuple[Callable, Callable, Callable],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Judgements [n,f,a], moves [n,f] and similarities [n,f] of latents [n,d] edited by factors [f] times step [d].
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Judgements and drifts [n,f,a], moves and similarities [n,f] of latents [n,d] edited by factors [f] times `step`.
 
     The rows from `count` on are filling.
     """
     decode_fn, logits_fn, features_fn = functions
-    n, f = z.shape[0], factors.shape[0]
+    n = len(z)
 
     def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         x = decode_fn(variables[0], z + factor * step[None])
         return x, logits_fn(variables[1], x), features_fn(variables[1], x)
 
-    base, _, base_features = one_factor(jnp.float32(0))
+    base, base_logits, base_features = one_factor(jnp.float32(0))
     there = (jnp.arange(n) < count)[:, None]
+    spread = base_logits.std(0, where=there)[None]  # [1,a]
     squares = base_features.var(0, where=there).sum() * count / jnp.maximum(count - 1, 1)
     apart = jnp.sqrt(2 * squares)  # root mean square between two faces
 
-    def look(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def look(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         x, logits, features = one_factor(factor)
         said = logits >= thresholds[None]
-        return said, jnp.linalg.norm(features - base_features, axis=1) / apart, ssim(x, base)
+        drift = jnp.abs(logits - base_logits) / spread
+        return said, drift, jnp.linalg.norm(features - base_features, axis=1) / apart, ssim(x, base)
 
-    said, moved, alike = jax.lax.map(look, factors)  # [f,n,...]
-    return said.swapaxes(0, 1).reshape(n, f, -1), moved.T, alike.T
+    found = jax.lax.map(look, factors)  # [f,n,...]
+    return tuple(value.swapaxes(0, 1) for value in found)
 
 
 def leak_matrix(edits: dict[str, Edit], judged: Sequence[str], hits: float = WANTED_HITS) -> np.ndarray:

@@ -1,14 +1,10 @@
 """Images in; which attributes they show, by a classifier that knows only photographs, and how far to trust it, out."""
 
+import dataclasses
 import functools
-import io
 import json
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,19 +12,21 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
+from jvae.arrays import read_npz
 from jvae.data.augment import blur
 from jvae.errors import InputError, unknown
 from jvae.evaluate.projections import balanced_accuracy
 from jvae.evaluate.ranking import roc_auc
+from jvae.fields import build, read_object
 from jvae.files import replacing
-from jvae.mesh import along_data, make_mesh, replicated
+from jvae.mesh import make_mesh, map_rows, put, replicated
 from jvae.models.judge import Features, JudgeNet, Logits, init_variables
 from jvae.models.vae import Variables, to_float
 
 FORMAT = "jvae judge 1"
 BATCH = 128
 SOFT = 1.5 / 64  # standard deviation of a blur such as a VAE's, of the image's size
-DAMAGE = (ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, struct.error, zlib.error)
+LARGEST = 4096  # pixels of an image's side
 MEASURES = ("accuracy", "balanced", "auc")
 COLUMNS = ("n", "share", "majority", *MEASURES, *(f"soft {name}" for name in MEASURES))
 
@@ -66,7 +64,7 @@ class Judge:
         self.mesh = make_mesh() if mesh is None else mesh
         if problem := self._misfit(variables):
             raise InputError(f"this is no judge: {problem}")
-        self.variables = jax.device_put(variables, replicated(self.mesh))
+        self.variables = put(variables, replicated(self.mesh))
         net = JudgeNet(len(self.attribute_names), image_size)
         self.logits_fn, self.features_fn = Logits(net), Features(net)
 
@@ -127,31 +125,30 @@ class Judge:
           InputError: there is no such file, or it is damaged or not of this kind.
         """
         try:
-            whole = io.BytesIO(Path(path).read_bytes())
-            with zipfile.ZipFile(whole) as archive:
-                if bad := archive.testzip():  # before anything is believed
-                    raise InputError(f"{path} is damaged: {bad} has changed; train it again")
-            whole.seek(0)
-            with np.load(whole, allow_pickle=False) as npz:
-                if str(npz["format"]) != FORMAT:
-                    raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: train it again")
-                about = json.loads(str(npz["about"]))
-                size, missing = int(about["image_size"]), {str(k): str(v) for k, v in about["missing"].items()}
-                names = tuple(str(name) for name in npz["attribute_names"])
-                scores = pd.DataFrame(npz["scores"], _index(names), COLUMNS)
-                like = _flat(_shapes(len(names), size))
-                variables = _nested({key: npz[key] for key in like})
-                return cls(names, size, variables, npz["thresholds"], scores, missing, mesh=mesh)
+            npz = read_npz(path)
         except FileNotFoundError as error:
             raise InputError(f"there is no judge at {path}: experiments/train_judge.py trains one") from error
+        plain = ("format", "about", "attribute_names", "thresholds", "scores")
+        if lacking := set(plain) - npz.keys():
+            raise InputError(f"{path} is damaged or holds no judge: it has no {min(lacking)}")
+        kind, about, names, thresholds, scores = (npz.pop(name) for name in plain)
+        if str(kind) != FORMAT:
+            raise InputError(f"{path} is of format {str(kind)!r}, not {FORMAT!r}: train it again")
+        about = build(_About, read_object(str(about), f"about in {path}"), f"about in {path}")
+        names = tuple(names.astype(str).ravel().tolist())
+        if thresholds.dtype.kind != "f" or scores.dtype.kind != "f" or scores.shape != (len(names), len(COLUMNS)):
+            raise InputError(f"{path} is damaged: thresholds and scores are of other attributes")
+        try:
+            table = pd.DataFrame(scores, _index(names), COLUMNS)
+            return cls(names, about.image_size, _nested(npz), thresholds, table, about.missing, mesh=mesh)
         except InputError as error:
-            raise error if str(path) in str(error) else InputError(f"{path} is damaged: {error}") from error
-        except (*DAMAGE, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is damaged or holds no judge: {error}") from error
+            raise InputError(f"{path} is damaged: {error}") from None
 
     def _misfit(self, variables: Variables) -> str | None:
         """What does not fit together, or None."""
         a = len(self.attribute_names)
+        if not 1 <= self.image_size <= LARGEST:
+            return f"it takes images of {self.image_size} pixels, and {LARGEST} are the most"
         if not a or len(set(self.attribute_names)) < a:
             return f"{a} attributes, {len(set(self.attribute_names))} of them different"
         if self.thresholds.shape != (a,) or not np.isfinite(self.thresholds).all():
@@ -174,21 +171,12 @@ def batched_logits(
     logits_fn: Logits, variables: Variables, images: np.ndarray, rows: np.ndarray, mesh: Mesh, *, soft: bool = False
 ) -> np.ndarray:
     """Logits [m,a] float32 of the `rows` [m] of uint8 images [n,h,w,3], softened if `soft`, in batches of one size."""
-    size = -(-BATCH // mesh.size) * mesh.size
-    found = [np.zeros((0, logits_fn.net.attributes), np.float32)]
-    waiting: list[jax.Array] = []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        batch = np.zeros((size, *images.shape[1:]), np.uint8)
-        batch[: len(part)] = images[part]
-        waiting.append(_batch(logits_fn, variables, jax.device_put(batch, along_data(mesh)), soft))
-        if len(waiting) > 2:  # the device works meanwhile, and its memory does not fill with batches that wait
-            found.append(np.asarray(waiting.pop(0)))
-    return np.concatenate([*found, *map(np.asarray, waiting)])[: len(rows)]
+    batch = functools.partial(_batch, logits_fn, variables, soft=soft)
+    return map_rows(batch, (images, rows), mesh=mesh, size=BATCH)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, soft: bool) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0, static_argnames="soft")
+def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, *, soft: bool) -> jax.Array:
     x = to_float(images)
     if soft:
         x = blur(x, jax.numpy.full((x.shape[0],), SOFT * x.shape[1]))
@@ -221,6 +209,12 @@ def score(
     return pd.DataFrame(rows, _index(attribute_names), COLUMNS, dtype=np.float64)
 
 
+@dataclasses.dataclass(frozen=True)
+class _About:
+    image_size: int
+    missing: dict[str, str]
+
+
 def _index(names: Sequence[str]) -> pd.Index:
     return pd.Index(names, name="attribute")
 
@@ -242,5 +236,8 @@ def _nested(flat: Mapping[str, Any]) -> Variables:
     tree: Variables = {}
     for key, leaf in flat.items():
         *rooms, last = key.split("/")
-        functools.reduce(lambda node, room: node.setdefault(room, {}), rooms, tree)[last] = leaf
+        try:
+            functools.reduce(lambda node, room: node.setdefault(room, {}), rooms, tree)[last] = leaf
+        except (AttributeError, TypeError, IndexError):  # of an array
+            raise InputError(f"{key} lies within an array") from None
     return tree

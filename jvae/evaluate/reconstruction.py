@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.latent.encoding import Batch, sample_rows, stream
-from jvae.mesh import replicated
+from jvae.mesh import put, replicated
 from jvae.models import loss
 from jvae.models.vae import to_float
 
@@ -98,7 +98,7 @@ def evaluate(
     size = min(batch_size, len(indices))
     no_labels = np.zeros((len(images), 0), bool)
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
-    key = jax.device_put(jax.random.key(seed), replicated(mesh))
+    key = put(jax.random.key(seed), replicated(mesh))
     batches: list[Sums] = []
     for batch in stream(images, no_labels, groups, size, mesh):
         batches.append(_score(variables, batch, key, encode_fn=encode_fn, decode_fn=decode_fn, mesh=mesh))

@@ -14,6 +14,7 @@ from jvae.errors import InputError
 from jvae.latent.encoding import Encoder, Latent, check_finite, encode_step, start, stream
 from jvae.latent.statistics import Statistics
 from jvae.latent.vectors import one_sided
+from jvae.mesh import put, replicated
 
 HEADER = "n : POS move : NEG move : distance : Δ distance"
 
@@ -93,7 +94,7 @@ def book_statistics(
 
     report = report or (lambda line: None)
     report(HEADER)
-    key = jax.random.key(seed)
+    key = put(jax.random.key(seed), replicated(mesh))
     stats, first_bad = start(1, model.latent_dim, mesh)
     means = [np.zeros(model.latent_dim), np.zeros(model.latent_dim)]
     counts, moves, distance = [0, 0], [np.nan, np.nan], 0.0

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from jvae import mesh as meshes
 from jvae.errors import InputError
 from jvae.latent.statistics import Array, Statistics, init_statistics, update
+from jvae.processes import is_main
 
 Latent = Literal["mean", "sample"]
 _NO_ROW = np.iinfo(np.int32).max
@@ -80,15 +81,18 @@ def encode_step(
     return jax.lax.with_sharding_constraint(out, meshes.replicated(mesh))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def start(a: int, d: int, mesh: jax.sharding.Mesh) -> tuple[Statistics, jax.Array]:
     """The first two arguments of the first `encode_step`, placed as the later ones are, so that it compiles once."""
-    return jax.device_put((init_statistics(a, d), jnp.int32(_NO_ROW)), meshes.replicated(mesh))
+    return jax.lax.with_sharding_constraint((init_statistics(a, d), jnp.int32(_NO_ROW)), meshes.replicated(mesh))
 
 
 def stream(
     images: np.ndarray, attrs: np.ndarray, groups: Iterable[np.ndarray], size: int, mesh: jax.sharding.Mesh
 ) -> Iterator[Batch]:
     """Device batches of the rows named by each group; the next one is read and uploaded while the caller works.
+
+    A process reads the images of its own devices alone.
 
     Args:
       images: [n,h,w,3] uint8, as a rule a memory map.
@@ -100,11 +104,9 @@ def stream(
     size = -(-size // mesh.size) * mesh.size
 
     def read(rows: np.ndarray) -> Batch:
-        block = np.zeros((size, *images.shape[1:]), np.uint8)
-        labels, index, mask = np.zeros((size, attrs.shape[1]), bool), np.zeros(size, np.int32), np.zeros(size, bool)
-        k = len(rows)
-        block[:k], labels[:k], index[:k], mask[:k] = images[rows], attrs[rows], rows, True
-        return jax.device_put(Batch(block, labels, index, mask), meshes.along_data(mesh))
+        put = functools.partial(meshes.put_rows, size=size, mesh=mesh)
+        own, all_of = rows.astype(np.int32), np.arange(len(rows))
+        return Batch(put(images, rows), put(attrs, rows), put(own, all_of), put(np.ones(len(rows), bool), all_of))
 
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[Batch] | None = None
@@ -169,11 +171,13 @@ def attribute_statistics(
     mesh = model.mesh if mesh is None else mesh
     size = min(batch_size, -(-len(indices) // 2))
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
-    key = jax.random.key(seed)
+    key = meshes.put(jax.random.key(seed), meshes.replicated(mesh))
     half, first_bad = start(attrs.shape[1], model.latent_dim, mesh)
     other, _ = start(attrs.shape[1], model.latent_dim, mesh)
     queue: deque[jax.Array] = deque()
-    with tqdm(total=len(indices), unit=" images", disable=None if progress else True, desc="encode") as bar:
+    with tqdm(
+        total=len(indices), unit=" images", disable=None if progress and is_main() else True, desc="encode"
+    ) as bar:
         for batch in stream(images, attrs, groups, size, mesh):
             added, first_bad = encode_step(
                 half, first_bad, model.variables, batch, key, encode_fn=model.encode_fn, latent=latent, mesh=mesh

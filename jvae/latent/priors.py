@@ -1,13 +1,17 @@
 """Sums of latents or latents in; distributions that new latents are drawn from, out."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.latent.kinds import scatter
 from jvae.latent.statistics import Totals
+
+ROUNDS = 100  # of the fit of a mixture, at most
 
 
 class Prior(NamedTuple):
@@ -55,8 +59,16 @@ def mixture(z: np.ndarray, components: int = 10, *, seed: int = 0) -> Prior:
     """
     if not 1 <= components <= len(z):
         raise InputError(f"components={components} must be at least 1 and at most the number of latents, {len(z):,}")
-    found: Any = GaussianMixture(components, reg_covar=1e-4, max_iter=50, random_state=seed)
-    found.fit(np.asarray(z, np.float64))
+    found: Any = GaussianMixture(components, reg_covar=1e-4, max_iter=ROUNDS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found.fit(np.asarray(z, np.float64))
+    if not found.converged_:
+        warnings.warn(
+            f"the mixture was still changing after {ROUNDS} rounds: fewer components settle sooner",
+            InputWarning,
+            stacklevel=2,
+        )
     roots = np.stack([_root(covariance) for covariance in found.covariances_])
     return Prior(found.weights_ / found.weights_.sum(), found.means_, roots)
 

@@ -3,21 +3,20 @@
 import dataclasses
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from jvae.arrays import read_npz
 from jvae.errors import InputError, unknown
+from jvae.fields import build, read_object
 from jvae.files import replacing
 from jvae.latent.attribute import AttributeVector, scales
 from jvae.latent.kinds import JOINT, Kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
 FORMAT = "jvae attribute vectors 2"
-ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,26 +192,19 @@ class AttributeVectors:
           InputError: there is no such file, or it is damaged or not of this kind.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
-                if str(npz["format"]) != FORMAT:
-                    raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: estimate it again")
-                n, *arrays = (npz[name] for name in Totals._fields)
-                origin = Origin(**json.loads(str(npz["origin"])))
-                saved = json.loads(str(npz["kind"]))
-                saved = Kind(saved["name"], tuple(saved["balance"]), tuple(saved["keep"]))
-                columns = tuple(str(name) for name in npz["columns"])
+            npz = read_npz(path)
         except FileNotFoundError as error:
             raise InputError(f"there are no attribute vectors at {path}: experiments/attribute_vectors.py") from error
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, *ZIP_DAMAGE) as error:
-            raise InputError(f"{path} is damaged or holds no attribute vectors: {error}") from error
-        p, a, d = len(np.atleast_1d(n)), len(columns), arrays[2].shape[-1] if arrays[2].ndim else 0
-        shapes = [(p, a), (p, a, a), (p, d), (p, d, d), (p, a, d), (p, a, d), (p, a, a, d)]
-        for field, value, shape in zip(Totals._fields[1:], arrays, shapes, strict=True):
-            if value.shape != shape:
-                raise InputError(f"{path} is damaged: {field} has shape {value.shape}, not {shape}")
-        parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(p)]
+        if lacking := {"format", "origin", "kind", "columns", *Totals._fields} - npz.keys():
+            raise InputError(f"{path} is damaged or holds no attribute vectors: it has no {min(lacking)}")
+        if str(npz["format"]) != FORMAT:
+            raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: estimate it again")
+        origin = build(Origin, read_object(str(npz["origin"]), f"origin in {path}"), f"origin in {path}")
+        saved = build(Kind, read_object(str(npz["kind"]), f"kind in {path}"), f"kind in {path}")
+        columns = tuple(np.atleast_1d(npz["columns"]).astype(str).ravel().tolist())
+        _check_sums(npz, columns, str(path))
+        n, *arrays = (npz[name] for name in Totals._fields)
+        parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(len(n))]
         return cls(parts, columns, origin, saved if kind is None else kind)
 
     def _why_none(self, i: int, vector: np.ndarray) -> str | None:
@@ -241,6 +233,31 @@ class AttributeVectors:
         first, second = (half.vectors for half in found)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+def _check_sums(npz: Mapping[str, np.ndarray], columns: Sequence[str], path: str) -> None:
+    """Raises InputError unless the arrays are sums over p parts for these columns: of their shapes, and possible."""
+    p, a, d = npz["n"].size, len(columns), npz["z"].shape[-1] if npz["z"].ndim else 0
+    shapes = [(p,), (p, a), (p, a, a), (p, d), (p, d, d), (p, a, d), (p, a, d), (p, a, a, d)]
+    for field, shape in zip(Totals._fields, shapes, strict=True):
+        value = npz[field]
+        if value.shape != shape or value.dtype.kind not in ("i" if field in ("n", "counts", "pairs") else "f"):
+            raise InputError(f"{path} is damaged: {field} is {value.dtype} {list(value.shape)}, not {list(shape)}")
+        if not np.isfinite(value).all():
+            raise InputError(f"{path} is damaged: {field} is not finite")
+    if not p or not d or not columns or len(set(columns)) < a:
+        raise InputError(f"{path} is damaged: {p} parts, {a} columns, {d} dimensions")
+    n, counts, pairs = npz["n"][:, None], npz["counts"], npz["pairs"]
+    most = np.minimum(counts[:, :, None], counts[:, None])
+    if (
+        (n < 0).any()
+        or not n.any()
+        or (counts < 0).any()
+        or (counts > n).any()
+        or (pairs < 0).any()
+        or (pairs > most).any()
+    ):
+        raise InputError(f"{path} is damaged: more rows have an attribute, or two, than there are")
 
 
 def one_sided(n: int, n_with: int) -> str | None:

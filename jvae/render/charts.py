@@ -13,13 +13,15 @@ from jvae.render.figure import check_suffix
 BLUE, RED, GRAY = "#2b6cb0", "#c2410c", "#b8b8c0"
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure, in inches."""
     from matplotlib.figure import Figure  # slow to import, and only needed here; without pyplot it needs no screen
 
     return Figure(figsize=(width, height), dpi=150)
 
 
-def _save(path: str | os.PathLike[str], figure: Any) -> None:
+def save_figure(path: str | os.PathLike[str], figure: Any) -> None:
+    """Writes a figure as PNG, whole or not at all."""
     with replacing(path) as part:
         figure.savefig(part, format="png")
 
@@ -48,7 +50,7 @@ def save_curves(
     columns = min(columns, len(curves))
     lines = -(-len(curves) // columns)
     width, height = 1.3 * columns + 0.4, 1.5 * lines + 0.5  # inches
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     grid = figure.subplots(lines, columns, squeeze=False)
     figure.subplots_adjust(0.2 / width, 0.15 / height, 1 - 0.2 / width, 1 - 0.75 / height, wspace=0.15, hspace=0.3)
     for axes in grid.flat:
@@ -62,7 +64,27 @@ def save_curves(
         axes.text(0.97, 0.05, f"{area:.3f}".removeprefix("0"), fontsize=8, ha="right", color="#202024")
     if title:
         figure.text(0.2 / width, 1 - 0.15 / height, title, fontsize=10, va="top")
-    _save(path, figure)
+    save_figure(path, figure)
+
+
+def draw_matrix(
+    axes: Any,
+    matrix: np.ndarray,
+    names: Sequence[str],
+    heading: str,
+    *,
+    limit: float = 1.0,
+    size: float = 6.0,
+    rows: bool = True,
+) -> Any:
+    """Draws [v,v] as a heat map with v names below it and, where `rows`, beside it, of `size` points."""
+    shown = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names if rows else [], fontsize=size)
+    axes.tick_params(length=0, pad=2)
+    axes.spines[:].set_visible(False)
+    axes.set_title(heading, fontsize=9, pad=6, color="#444444")
+    return shown
 
 
 def save_matrices(
@@ -94,19 +116,14 @@ def save_matrices(
         raise InputError("there are no matrices to draw")
     side = max(0.16 * v, 1.6)
     width, height = (side + 0.35) * len(matrices) + 1.9, side + 2.0  # inches
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     shown = None
     for k, (heading, matrix) in enumerate(matrices.items()):
         left = 1.3 + k * (side + 0.35)
         axes = figure.add_axes((left / width, 1.3 / height, side / width, side / height))
-        shown = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set_xticks(range(v), names, rotation=90, fontsize=6)
-        axes.set_yticks(range(v), names if k == 0 else [], fontsize=6)
-        axes.tick_params(length=0, pad=2)
-        axes.spines[:].set_visible(False)
-        axes.set_title(heading, fontsize=9, pad=6, color="#444444")
+        shown = draw_matrix(axes, matrix, names, heading, limit=limit, rows=k == 0)
     bar = figure.add_axes(((width - 0.5) / width, 1.3 / height, 0.1 / width, side / height))
     figure.colorbar(shown, cax=bar).ax.tick_params(labelsize=6, length=2)
     if title:
         figure.text(0.2 / width, 1 - 0.15 / height, title, fontsize=11, va="top")
-    _save(path, figure)
+    save_figure(path, figure)

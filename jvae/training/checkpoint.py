@@ -27,7 +27,9 @@ import orbax.checkpoint as ocp
 
 from jvae.config import Config
 from jvae.errors import InputError, InputWarning
+from jvae.fields import build, read_object
 from jvae.files import locked, replacing, seal, unseal
+from jvae.processes import is_main, meet
 from jvae.training.state import State
 
 CONFIG = "config.json"
@@ -50,10 +52,10 @@ def read_config(run: str | os.PathLike[str]) -> Config:
             f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
         )
     try:
-        fields = unseal(json.loads(path.read_bytes()), older=True)
+        fields = unseal(read_object(path.read_bytes(), "it"), older=True)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
-    return Config.from_json(json.dumps(fields))
+    return build(Config, fields, str(path))
 
 
 @contextlib.contextmanager
@@ -65,8 +67,10 @@ def claimed(run: Path, cfg: Config) -> Iterator[None]:
     """
     if run.exists() and not run.is_dir():
         raise InputError(f"{run} exists and is no run directory: give another --out")
-    with locked(run / LOCK, run):
-        claim_run(run, cfg)
+    with locked(run / LOCK, run) if is_main() else contextlib.nullcontext():
+        if is_main():
+            claim_run(run, cfg)
+        meet("the run is claimed")
         yield
 
 
@@ -190,9 +194,11 @@ class Checkpoints:
         step, items, damaged = self._first_whole(steps, _items(jax.tree.map(_abstract, like)))
         if damaged:
             self._manager.close()
-            for bad, why in damaged.items():
+            meet("before damaged checkpoints are moved")
+            for bad, why in damaged.items() if is_main() else ():
                 place = _move_aside(self._run, bad)
                 self._warn(f"the checkpoint of step {bad} is damaged ({why}) and now in {place}: going on from {step}")
+            meet("after damaged checkpoints were moved")
             self._manager = self._open()
         training, variables = items["training"], items["variables"]
         trained, average = (variables, None) if like.average is None else (training["trained"], variables)
@@ -277,7 +283,7 @@ class Checkpoints:
     def _settle(self) -> None:
         """Waits for what is being written, and clears what was moved away to make room for it."""
         self._manager.wait_until_finished()
-        if not self._read_only:
+        if not self._read_only and is_main():
             shutil.rmtree(self._run / CHECKPOINTS / _DELETED, ignore_errors=True)
 
     def _warn(self, message: str) -> None:

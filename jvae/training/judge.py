@@ -19,9 +19,10 @@ from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.judge import Judge, batched_logits, score
 from jvae.evaluate.projections import best_threshold
-from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, replicated
+from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, put, replicated
 from jvae.models.judge import JudgeNet, Logits, init_variables, train_pass, widths
 from jvae.models.vae import to_float
+from jvae.processes import check_same, is_main, share
 from jvae.training.loop import run_keys
 from jvae.training.state import State
 
@@ -213,6 +214,7 @@ def train_judge(
     recipe, mesh = recipe or Recipe(), make_mesh() if mesh is None else mesh
     check_batch_size(recipe.batch_size, mesh)
     names, missing = judgeable(store)
+    check_same("settings or data", f"{recipe} {store.meta}")
     columns = [store.attribute(name) for name in names]
     rows = store.indices("train")
     check_fills_a_batch(len(rows), recipe.batch_size)
@@ -222,14 +224,14 @@ def train_judge(
     net = JudgeNet(len(names), store.size, dtype=jnp.bfloat16 if on_accelerator(mesh) else jnp.float32)
 
     whole = replicated(mesh)
-    store.verify()
+    store.verify(share(np.arange(len(store))))
     images = to_devices(store.images, rows, mesh, instead="a store of fewer or smaller images")
-    labels, weights = jax.device_put((attrs[rows], class_weights(attrs[rows])), whole)
+    labels, weights = put((attrs[rows], class_weights(attrs[rows])), whole)
     keys = run_keys(recipe.seed, mesh)
     of_any_seed = dataclasses.replace(recipe, seed=0)  # so that another seed compiles nothing
     fixed: Any = {"net": net, "recipe": of_any_seed, "steps": steps, "mesh": mesh}
     state = _init(keys[0], **fixed)
-    with tqdm(total=steps, unit="step", disable=not progress) as bar:
+    with tqdm(total=steps, unit="step", disable=not (progress and is_main())) as bar:
         for done in range(0, steps, CHUNK):
             state, loss = judge_chunk(state, images, labels, weights, keys[1:], **fixed)
             if not np.isfinite(value := float(loss)):

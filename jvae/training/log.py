@@ -90,6 +90,32 @@ class Log:
         self.close()
 
 
+class NoLog:
+    """The log of a process that keeps none."""
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def write_times(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+    def advance(self, count: int, shown: Mapping[str, str]) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> "NoLog":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing."""
+
+
 def _reopened(path: Path, step: int) -> TextIO:
     """The file at `path`, to add to, with its rows up to `step` alone."""
     kept = [line + b"\n" for line, row in zip(_lines(path), read_rows(path), strict=True) if row["step"] <= step]
@@ -115,7 +141,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             if not isinstance(row["step"], int):
                 raise TypeError
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise InputError(f"{path} is damaged in line {i}: put back a copy, or delete that line") from None
         rows.append(row)
     return rows

@@ -16,12 +16,14 @@ from jvae.data.feed import Feed
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.reconstruction import Scores, evaluate
-from jvae.mesh import check_batch_size, check_dtype, make_mesh, replicated
+from jvae.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.models import loss, vae
+from jvae.processes import Stopped, check_same, is_main, share
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 from jvae.training.checkpoint import Checkpoints, claimed
-from jvae.training.log import Log
+from jvae.training.history import recorded
+from jvae.training.log import Log, NoLog
 from jvae.training.state import init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
 
@@ -76,20 +78,28 @@ def train(
         check_dtype(cfg.dtype, mesh)
     rows = store.indices("train")
     total = cfg.total_steps(len(rows))
+    check_same("settings or data", f"{cfg} {store.checksum}")
 
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     whole = replicated(mesh)
-    with ThreadPoolExecutor(2) as beside, claimed(run, cfg), Checkpoints(run) as checkpoints:
+    with (
+        ThreadPoolExecutor(2) as beside,
+        claimed(run, cfg),
+        recorded(run, store, total) as call,
+        Checkpoints(run) as checkpoints,
+    ):
         resumed = checkpoints.restore(state_shapes(cfg, total, mesh))
         step = int(resumed.step) if resumed else 0
         if step >= total:
+            call.ended(step)
             return Outcome(step, total, None, None)
-        checking = beside.submit(store.verify, np.concatenate([rows, store.indices("validation")]))
+        checking = beside.submit(store.verify, share(np.concatenate([rows, store.indices("validation")])))
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
         compiling = beside.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
         state = resumed or init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
         validate = Validation(cfg, store, run, mesh)
-        with Log(run, step, total, progress=progress) as log:
+        stop = Stopped(stopped, mesh)
+        with Log(run, step, total, progress=progress) if is_main() else NoLog() as log:
             program = compiling.result()
             checking.result()  # before the first step: nothing is learnt from damaged images
             report = Report(cfg, log, total, program.seconds, last_good=checkpoints.last_step)
@@ -98,11 +108,12 @@ def train(
                 count = min(cfg.chunk_steps, total - step)
                 with jax.transfer_guard("disallow"):  # but for what is asked for by name
                     chunk = next(chunks)
-                    steps = jax.device_put(np.int32(count), whole)
+                    steps = put(np.int32(count), whole)
+                    stop.ask()
                     state, metrics = program.run(state, chunk, steps, step_key)
                 step += count
                 report.add(step, count, metrics)  # reads the chunk before this one, while this one runs
-                signum = stopped()
+                signum = stop.answer()
                 due = step == total or step // cfg.eval_every > (step - count) // cfg.eval_every
                 if due or signum:
                     report.flush()  # a state that is not finite is never saved
@@ -113,6 +124,7 @@ def train(
                     checkpoints.save(step, state, scores.objective if scores else np.inf)
                     report.saved(step)
                     if signum or step == total:
+                        call.ended(step, signum)
                         return Outcome(step, total, scores, signum)
 
 
@@ -122,7 +134,7 @@ def run_keys(seed: int, mesh: Mesh) -> jax.Array:
     Of the implementation "rbg": a draw of the default takes XLA seconds to compile on a CPU (jax 0.10: a uniform array
     2.6 s against 0.1 s), and accelerators longer to run.
     """
-    return jax.device_put(jax.random.split(jax.random.key(seed, impl="rbg"), 3), replicated(mesh))
+    return put(jax.random.split(jax.random.key(seed, impl="rbg"), 3), replicated(mesh))
 
 
 class Validation:
@@ -141,15 +153,18 @@ class Validation:
         """Scores `variables` and writes figures/step-….png."""
         mean, _ = self._posterior(variables, self._shown)
         recon = split_grid(render_grid(self._decode, variables, mean[None]), 1, len(self._shown))
-        sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
-        save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
+        if is_main():
+            sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
+            save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
         return evaluate(self._encode, self._decode, variables, self._cfg, self._images, self._rows, mesh=self._mesh)
 
 
 class Report:
     """Training metrics to the log, one chunk late, so that the device never waits for the host."""
 
-    def __init__(self, cfg: Config, log: Log, total: int, compile_seconds: float, last_good: int | None) -> None:
+    def __init__(
+        self, cfg: Config, log: Log | NoLog, total: int, compile_seconds: float, last_good: int | None
+    ) -> None:
         self._cfg, self._log, self._last_good = cfg, log, last_good
         self._rate = learning_rate(cfg, total)
         self._waiting: tuple[int, int, Metrics] | None = None

@@ -28,6 +28,7 @@ from jvae.files import replacing
 from jvae.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
 from jvae.models import loss, vae
 from jvae.training.checkpoint import Checkpoints, claimed
+from jvae.training.history import recorded
 from jvae.training.log import Log
 from jvae.training.loop import VALIDATION_IMAGES, Report, run_keys
 from jvae.training.many import sweep_chunk
@@ -97,7 +98,7 @@ def sweep(
 
     with contextlib.ExitStack() as stack:
         for member in members:
-            member.open(stack)
+            member.open(stack, store, total)
         state, step = _begin(members, out, cfg, total, mesh)
         score = _Scorer(cfg, store, first_device(mesh))
         speed = _Speed(len(members) * cfg.batch_size)
@@ -140,6 +141,11 @@ def sweep(
                 member.validation = member.validation or score(one.variables, member.cfg, "validation")
                 member.test = score(one.variables, member.cfg, "test")
             _write(out, members)
+        for member in members:
+            if member.failed:
+                member.call.failed(member.step, member.failed)
+            else:
+                member.call.ended(step, signum)
     return Outcome(step, total, [member.row() for member in members], speed.median, signum)
 
 
@@ -152,8 +158,9 @@ class _Member:
         self.validation: Scores | None = None
         self.test: Scores | None = None
 
-    def open(self, stack: contextlib.ExitStack) -> None:
+    def open(self, stack: contextlib.ExitStack, store: PackedStore, total: int) -> None:
         stack.enter_context(claimed(self.run, self.cfg))
+        self.call = stack.enter_context(recorded(self.run, store, total))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
 
     def start(self, stack: contextlib.ExitStack, total: int, compile_seconds: float) -> None:

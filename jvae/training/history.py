@@ -1,0 +1,198 @@
+"""Calls of training in; what made each run, where it stands and how it ended, out.
+
+RUN/history.jsonl has a row when a call of training starts and one when it ends. A process that is killed writes none.
+"""
+
+import contextlib
+import datetime
+import json
+import math
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import pandas as pd
+
+from jvae.data.packed import PackedStore
+from jvae.errors import InputError
+from jvae.files import holder
+from jvae.processes import is_main
+from jvae.provenance import commit, device, versions
+from jvae.training.checkpoint import CONFIG, LOCK, read_config, steps_of
+from jvae.training.log import METRICS, read_rows
+
+HISTORY = "history.jsonl"
+
+
+class Call:
+    """One call of training, while it goes on."""
+
+    def __init__(self, step: int) -> None:
+        self.end: dict[str, Any] = {"step": step}
+
+    def ended(self, step: int, signum: int | None = None) -> None:
+        """It came to its end at `step`, or was asked by a signal to stop there."""
+        how = {"state": "finished"} if signum is None else {"state": "stopped", "why": f"signal {signum}"}
+        self.end = {"step": step} | how
+
+    def failed(self, step: int, why: str) -> None:
+        """It broke off at `step`."""
+        self.end = {"step": step, "state": "failed", "why": why}
+
+
+@contextlib.contextmanager
+def recorded(run: Path, store: PackedStore, total: int) -> Iterator[Call]:
+    """Writes down what trains in `run`, and at the end how it ended; what is raised inside ends it as failed.
+    Of several processes, 0 does.
+
+    Args:
+      run: the run directory, claimed.
+      store: what it trains on.
+      total: steps of the whole run.
+
+    Raises:
+      InputError: the run was trained on other images or labels so far, or its history is damaged.
+    """
+    path, step = run / HISTORY, max(steps_of(run), default=0)
+    if not is_main():
+        yield Call(step)
+        return
+    data = {"path": str(store.path), "checksum": store.checksum, "images": len(store)}
+    for row in read_rows(path):
+        if step and row["event"] == "start" and row["data"]["checksum"] != data["checksum"]:
+            raise InputError(
+                f"{run} was trained on {row['data']['path']} with the checksum {row['data']['checksum']}, and "
+                f"{store.path} has {data['checksum']}: give the same images and labels, or another --out"
+            )
+    _add(
+        path,
+        {
+            "event": "start",
+            "step": step,
+            "command": sys.argv,
+            "total": total,
+            "data": data,
+            "commit": commit(),
+            "versions": versions(),
+            "devices": device(),
+            "processes": jax.process_count(),
+        },
+    )
+    call = Call(step)
+    try:
+        yield call
+    except KeyboardInterrupt:
+        call.end |= {"state": "stopped", "why": "interrupted"}
+        raise
+    except BaseException as error:
+        call.failed(step, _first_line(error))
+        raise
+    finally:
+        _add(path, {"event": "end"} | call.end)
+
+
+def _add(path: Path, row: dict[str, Any]) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with open(path, "a") as file:
+        file.write(json.dumps({"time": now} | row) + "\n")
+
+
+def _first_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+
+
+class Standing(NamedTuple):
+    """Where a run stands.
+
+    Attributes:
+      run: its directory.
+      state: "finished", "stopped" (by a signal), "failed", "killed" (it ended without a word), "training", or "unknown"
+        where nothing was written down.
+      why: it stopped or failed.
+      step: of the last metrics.
+      total: steps of the whole run; None where that is unknown.
+      objective: the lowest of the validations; NaN before the first.
+      best_step: where that was.
+      started: of the last call, in UTC.
+      preset: of the config.
+    """
+
+    run: Path
+    state: str
+    why: str
+    step: int
+    total: int | None
+    objective: float
+    best_step: int | None
+    started: str
+    preset: str
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The run directories in and below `folder`, in the order of their names.
+
+    Raises:
+      InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: give one that holds runs")
+    if (folder / CONFIG).is_file():
+        return [folder]
+    return [run for inner in sorted(folder.iterdir()) if inner.is_dir() for run in find_runs(inner)]
+
+
+def standing(run: Path) -> Standing:
+    """Where a run stands. What of it is damaged counts as the reason why it failed."""
+    rows: list[dict[str, Any]] = []
+    metrics: list[dict[str, Any]] = []
+    preset, damage = "", ""
+    try:
+        preset = read_config(run).preset
+        metrics = read_rows(run / METRICS)
+        rows = read_rows(run / HISTORY)
+    except InputError as error:
+        damage = str(error)
+    starts = [row for row in rows if row["event"] == "start"]
+    last = rows[-1] if rows else {}
+    if (pid := holder(run / LOCK)) is not None:
+        state, why = "training", f"process {pid}"
+    elif damage:
+        state, why = "failed", damage
+    elif last.get("event") == "start":
+        state, why = "killed", ""
+    else:
+        state, why = last.get("state", "unknown"), last.get("why", "")
+    scored = [row for row in metrics if row["split"] == "validation"]
+    best = min(scored, key=lambda row: row["objective"], default=None)
+    return Standing(
+        run,
+        state,
+        why,
+        max((row["step"] for row in metrics), default=0),
+        starts[-1]["total"] if starts else None,
+        best["objective"] if best else math.nan,
+        best["step"] if best else None,
+        starts[-1]["time"] if starts else "",
+        preset,
+    )
+
+
+def table(standings: Sequence[Standing], folder: Path) -> pd.DataFrame:
+    """A row a run; runs are named by where they lie in `folder`."""
+    rows = [
+        {
+            "run": str(s.run.relative_to(folder)) if s.run != folder else s.run.name,
+            "state": s.state,
+            "step": f"{s.step} of {s.total}" if s.total else str(s.step),
+            "objective": f"{s.objective:.2f}" if s.best_step is not None else "",
+            "at": "" if s.best_step is None else str(s.best_step),
+            "preset": s.preset,
+            "started (UTC)": s.started[:16].replace("T", " "),
+            "why": s.why,
+        }
+        for s in standings
+    ]
+    return pd.DataFrame(rows).set_index("run")

@@ -1,0 +1,105 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from experiments import runs
+from jvae.config import BOOK
+from jvae.data.packed import pack
+from jvae.errors import InputError
+from jvae.files import holder, locked
+from jvae.training.checkpoint import LOCK, claim_run
+from jvae.training.history import HISTORY, find_runs, recorded, standing, table
+from jvae.training.log import METRICS, read_rows
+from jvae.training.loop import train
+from tests.faces import small_store
+from tests.test_faces import Plain
+
+CFG = BOOK.replace(widths=(4, 8), latent_dim=6, image_size=16, batch_size=8, chunk_steps=2, steps=4, eval_every=2)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "runs" / "one"
+    claim_run(folder, CFG)
+    return folder
+
+
+def test_a_run_says_what_made_it(tmp_path):
+    run, store = tmp_path / "runs" / "one", small_store()
+    train(CFG, store, run, progress=False)
+    start, end = read_rows(run / HISTORY)
+    assert start["total"] == 4 and start["data"] == {
+        "path": str(store.path), "checksum": store.checksum, "images": len(store)
+    }  # fmt: skip
+    assert start["versions"]["jax"] and start["devices"] and start["processes"] == 1
+    assert (end["state"], end["step"]) == ("finished", 4)
+    now = standing(run)
+    assert (now.state, now.step, now.total, now.preset) == ("finished", 4, 4, "book")
+    scored = [row for row in read_rows(run / METRICS) if row["split"] == "validation"]
+    assert now.objective == min(row["objective"] for row in scored) and now.best_step in (2, 4)
+
+    other = pack(Plain(), tmp_path / "other", size=16, crop="center", progress=False)
+    with pytest.raises(InputError, match=f"was trained on .* {store.checksum}, and .* has {other.checksum}: give the"):
+        train(CFG.replace(steps=8), other, run, progress=False)
+    assert standing(run).state == "finished"  # what was refused is not a call
+    train(CFG.replace(steps=5), store, run, progress=False, stopped=lambda: signal.SIGTERM)
+    assert standing(run)[:2] == (run, "stopped") and standing(run).why == "signal 15"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "why"),
+    [
+        (InputError("the loss is not finite"), "failed", "jvae.errors.InputError: the loss is not finite"),
+        (ZeroDivisionError("by 0"), "failed", "ZeroDivisionError: by 0"),
+        (KeyboardInterrupt(), "stopped", "interrupted"),
+    ],
+)
+def test_how_a_run_ended(run, error, state, why):
+    with pytest.raises(type(error)), recorded(run, small_store(), 9):
+        raise error
+    assert (standing(run).state, standing(run).why, standing(run).total) == (state, why, 9)
+
+
+def test_a_killed_run_and_one_that_trains(run):
+    code = (
+        "import os, sys; from pathlib import Path; from jvae.data.packed import PackedStore\n"
+        "from jvae.training.history import recorded\n"
+        "with recorded(Path(sys.argv[1]), PackedStore.open(sys.argv[2]), 9): os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, run, small_store().path], check=False)
+    assert done.returncode == -9
+    assert standing(run).state == "killed"
+    with locked(run / LOCK, run):
+        assert holder(run / LOCK) == str(os.getpid())
+        assert (standing(run).state, standing(run).why) == ("training", f"process {os.getpid()}")
+    assert holder(run / LOCK) is None and standing(run).state == "killed"
+
+
+def test_the_list(run, monkeypatch, capsys):
+    with recorded(run, small_store(), 9) as call:
+        call.ended(9)
+    (run / METRICS).write_text(
+        "".join(json.dumps({"step": s, "split": "validation", "objective": o}) + "\n" for s, o in [(4, 3.0), (9, 5.0)])
+    )
+    inner = run.parent / "sweep" / "two"
+    claim_run(inner, CFG)
+    broken = run.parent / "sweep" / "broken"
+    claim_run(broken, CFG)
+    (broken / "config.json").write_text("{")
+    assert find_runs(run.parent) == [run, broken, inner]
+    shown = table([standing(r) for r in find_runs(run.parent)], run.parent)
+    assert list(shown["state"]) == ["finished", "failed", "unknown"]
+    assert list(shown.loc["one"][["step", "objective", "at"]]) == ["9 of 9", "3.00", "4"]
+    assert "config.json is damaged" in shown.loc["sweep/broken", "why"]
+    runs.main(run.parent)
+    assert "sweep/two" in capsys.readouterr().out
+    with pytest.raises(InputError, match="there is no folder"):
+        runs.main(run.parent / "absent")
+    empty = run.parent.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="there is no run in"):
+        runs.main(empty)
