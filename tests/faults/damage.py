@@ -19,7 +19,7 @@ import pandas as pd
 
 from jvae import cli
 from jvae.config import BOOK
-from jvae.data.packed import PackedStore
+from jvae.data.packed import PackedStore, pack
 from jvae.errors import InputError, InputWarning
 from jvae.evaluate.judge import COLUMNS, Judge
 from jvae.latent.vectors import AttributeVectors
@@ -27,8 +27,7 @@ from jvae.mesh import make_mesh
 from jvae.models.judge import JudgeNet, init_variables
 from jvae.training.checkpoint import Checkpoints, claim_run, read_config
 from jvae.training.state import State, state_shapes
-from tests import test_vectors
-from tests.faces import small_store
+from tests import test_packed, test_vectors
 from tests.faults.row import Row
 
 CFG = BOOK.replace(preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=8, steps=20, ema_decay=0.9)
@@ -135,7 +134,7 @@ def _drawn(shapes: Any, seed: int) -> Any:
 
 def _write(folder: Path) -> None:
     """One of everything."""
-    shutil.copytree(small_store().path, folder / "store")
+    pack(test_packed.Rendered(120), folder / "store", size=16, crop="center", progress=False)
     claim_run(folder / "run", CFG)
     with Checkpoints(folder / "run") as checkpoints:
         for step in (1, 2):
