@@ -132,7 +132,8 @@ def put_rows(array: np.ndarray, rows: np.ndarray, size: int, mesh: Mesh) -> jax.
     def own(index: tuple[slice, ...]) -> np.ndarray:
         first, last, _ = index[0].indices(size)
         found = array[rows[first:last]]
-        return np.pad(found, [(0, last - first - len(found))] + [(0, 0)] * (array.ndim - 1))
+        missing = last - first - len(found)
+        return np.pad(found, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else found
 
     return place((size, *array.shape[1:]), along_data(mesh), own)
 
