@@ -1,7 +1,6 @@
 """What the benchmarks measure with: that it does what it says. No speed is asserted."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -14,7 +13,6 @@ from benchmarks.peers.tfds import DecodedByTFDS
 from jvae.config import preset
 from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.feed import Feed, chunk_order
-from jvae.data.packed import pack
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import add_totals, totals
@@ -121,17 +119,6 @@ def celeba(tmp_path_factory):
     folder = tmp_path_factory.mktemp("celeba")
     write_celeba(folder)
     return folder
-
-
-def test_images_decoded_on_the_way_are_those_of_the_store(celeba, tmp_path):
-    source = CelebAFolder(celeba)
-    store = pack(source, tmp_path / "store", size=32, crop="center", progress=False)
-    order = np.array([[3, 0, 11], [3, 5, 7]])
-    with ThreadPoolExecutor(2) as pool:
-        images = bench_feed.Decoded(source, 32, pool)
-        assert images.shape == store.images.shape
-        np.testing.assert_array_equal(images[order], store.images[order])
-        np.testing.assert_array_equal(images[4], store.images[4])
 
 
 def test_a_copy_of_celeba_is_an_even_sample(celeba, tmp_path):

@@ -58,6 +58,7 @@ def test_images_are_those_of_the_packed_store(data, packed):
     assert len(store) == len(packed) and store.images.shape == packed.images.shape
     np.testing.assert_array_equal(store.images[np.arange(len(packed))], packed.images)
     np.testing.assert_array_equal(store.images[np.array([[3, 1], [0, 2]])], packed.images[[[3, 1], [0, 2]]])
+    np.testing.assert_array_equal(store.images[4], packed.images[4])
     assert store.images[np.zeros((2, 0), int)].shape == (2, 0, 16, 16, 3)
     for split in ("train", "validation", "test"):
         np.testing.assert_array_equal(store.indices(split), packed.indices(split))
