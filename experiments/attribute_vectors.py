@@ -11,6 +11,7 @@ from typing import Literal
 
 import jvae
 from jvae import cli
+from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.faces import open_store
 from jvae.errors import InputError
 from jvae.latent.book import book_statistics
@@ -33,13 +34,15 @@ def main(
     latent: Literal["mean", "sample"] = "mean",
     batch_size: int | None = None,
     seed: int = 0,
+    crop: Literal["center", "squash"] | None = None,
+    workers: int = 0,
     out: Path | None = None,
 ) -> None:
     """Estimates the attribute vectors of a run.
 
     Args:
       run: directory of the trained run.
-      data: packed store.
+      data: packed store; or the data_dir of a prepared celeb_a, whose images are decoded on the way.
       split: train, validation or test.
       stop: none takes all images and all attributes; book stops early, for one attribute, as the book does.
       label: the attribute of --stop book.
@@ -50,6 +53,8 @@ def main(
       latent: mean of the posterior, or a sample from it as in the book.
       batch_size: images encoded at a time; by default 512, with --stop book 500.
       seed: of samples, and of the order of --stop book.
+      crop: of a data set that is not packed (default: squash for the preset book, center for others).
+      workers: processes that decode it; 0 is threads of this one.
       out: where to write (default: vectors.npz in the run).
     """
     if (stop == "book") != (label is not None):
@@ -58,7 +63,9 @@ def main(
     if label is not None and wanted is not None:
         raise InputError("--stop book finds differences of one attribute: leave out --kind, --balance and --keep")
     model = jvae.load(run)
-    store = open_store(data, model.image_size)
+    store = open_store(data, model.image_size) if is_packed(data) else open_data(data, model.config, crop, workers)
+    if isinstance(store, DecodedStore) and (label is not None or len(balance) > 1):
+        raise InputError(f"{data} is not packed, as --stop book and --balance of several attributes need it to be")
     for name in (*balance, *keep):
         store.attribute(name)
     rows = store.indices(split)

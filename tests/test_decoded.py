@@ -9,14 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import attribute_vectors
 from jvae.config import BOOK
-from jvae.data.decoded import Decoded, DecodedStore, open_data
+from jvae.data.decoded import Decoded, DecodedStore, Rows, open_data
 from jvae.data.feed import DecodedFeed, Feed, chunk_order
 from jvae.data.packed import PackedStore, pack
 from jvae.data.tfds import CelebATFDS, prepare
 from jvae.errors import InputError
 from jvae.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
+from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
+from jvae.processes import share
 from jvae.training.checkpoint import steps_of
 from jvae.training.loop import run_keys, train
 from tests.celeba_files import write_celeba
@@ -62,6 +65,9 @@ def test_images_are_those_of_the_packed_store(data, packed):
     assert store.images[np.zeros((2, 0), int)].shape == (2, 0, 16, 16, 3)
     for split in ("train", "validation", "test"):
         np.testing.assert_array_equal(store.indices(split), packed.indices(split))
+    np.testing.assert_array_equal(store.attrs[np.arange(len(packed))], packed.attrs)
+    assert store.attrs.shape == packed.attrs.shape and store.attribute_names == packed.attribute_names
+    assert [store.attribute(name) for name in ("Male", "Young")] == [packed.attribute(n) for n in ("Male", "Young")]
 
 
 @pytest.mark.parametrize(("step", "workers"), [(0, 0), (4, 0), (2, 1)])
@@ -110,6 +116,30 @@ def test_bad_input(data, packed):
         DecodedStore(data, size=17)
     with pytest.raises(InputError, match="unknown split 'training': did you mean train"):
         DecodedStore(data, size=16).indices("training")
-    with pytest.raises(InputError, match="is no TFDS data set: --crop and --workers"):
+    with pytest.raises(InputError, match="is packed: --crop and --workers"):
         open_data(packed.path, CFG, workers=2)
     assert isinstance(open_data(packed.path, CFG), PackedStore)
+
+
+def test_rows_take_no_memory():
+    rows = Rows(10, 10**9 + 10)
+    assert len(rows) == 10**9 and rows[7] == 17 and rows.shape == (10**9,)
+    some = rows[5:25][::4]
+    np.testing.assert_array_equal(some, np.arange(15, 35, 4))
+    np.testing.assert_array_equal(some[np.array([[0, 2]])], [[15, 23]])
+    np.testing.assert_array_equal(np.asarray(some, np.int32), np.arange(15, 35, 4))
+    assert len(rows[10**9 :]) == 0 and share(rows)[0] == 10
+
+
+def test_vectors_are_those_of_the_packed_store(data, packed, tmp_path):
+    run = tmp_path / "run"
+    train(CFG, packed, run, progress=False)
+    for where, out in ((packed.path, "packed.npz"), (data, "decoded.npz")):
+        attribute_vectors.main(run, where, kind="regression", out=tmp_path / out)
+    one, other = (AttributeVectors.load(tmp_path / name) for name in ("packed.npz", "decoded.npz"))
+    assert one.columns == other.columns
+    for first, second in zip(one.parts, other.parts, strict=True):
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(InputError, match="is not packed, as --stop book and --balance of several"):
+        attribute_vectors.main(run, data, balance=("Male", "Young"))

@@ -3,6 +3,7 @@
 For data too large to be packed: Grain's threads or worker processes read and decode ahead of the training.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -80,13 +81,56 @@ class Decoded:
         return iter(data.to_iter_dataset(grain.ReadOptions(1, 2)).mp_prefetch(options))
 
 
+class Labels:
+    """The labels of a data set as an array bool [n,a], whose rows are read when they are asked for."""
+
+    def __init__(self, source: CelebATFDS) -> None:
+        self._source = source
+        self.shape, self.ndim, self.dtype = (len(source), len(source.attribute_names)), 2, np.dtype(bool)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Bool [m,a] of rows int [m]. InputError: one of them cannot be read."""
+        found = [self._source[row].attrs for row in np.asarray(rows).tolist()]
+        return np.array(found, bool).reshape(len(found), self.shape[1])
+
+
+class Rows:
+    """The integers from `first` to `last`, the latter left out, as an array that takes no memory: int64 [m]."""
+
+    def __init__(self, first: int, last: int, step: int = 1) -> None:
+        self._range = range(first, last, step)
+        self.shape = (len(self._range),)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __getitem__(self, which: Any) -> Any:
+        """An integer's element, a slice's `Rows`, or the elements [...] at an array of integers [...]."""
+        if isinstance(which, slice):
+            part = self._range[which]
+            return Rows(part.start, part.stop, part.step)
+        if isinstance(which, np.ndarray):
+            return self._range.start + self._range.step * which.astype(np.int64)
+        return self._range[which]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.arange(self._range.start, self._range.stop, self._range.step).astype(dtype or np.int64, copy=False)
+
+
 class DecodedStore:
-    """A prepared CelebA data set of TFDS, to train on as it is: what `jvae.training.loop.train` needs of a store.
+    """A prepared CelebA data set of TFDS as it is: what training and the statistics need of a store.
+
+    Nothing of it is held in memory, however large it is.
 
     Attributes:
       path: as it was given.
       size: height and width of the images in pixels.
       images: see `Decoded`.
+      attrs: see `Labels`.
+      attribute_names: of the columns of `attrs`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, size: int, crop: str = "center", workers: int = 0) -> None:
@@ -108,6 +152,8 @@ class DecodedStore:
         self.path, self.size = Path(path), size
         self._source = CelebATFDS(path)
         self.images: Any = Decoded(self._source, self.path, size, crop, workers)
+        self.attrs: Any = Labels(self._source)
+        self.attribute_names = self._source.attribute_names
 
     def __len__(self) -> int:
         return len(self._source)
@@ -117,14 +163,24 @@ class DecodedStore:
         """CRC-32 of what TFDS says of the data set: its shards, how many examples and bytes each split has."""
         return f"{zlib.crc32((self._source.directory / 'dataset_info.json').read_bytes()):08x}"
 
-    def indices(self, split: str) -> np.ndarray:
-        """The rows of `split`, in order: int32 [m]. InputError: no such split, or no images in it."""
+    def indices(self, split: str) -> Any:
+        """The `Rows` of `split`. InputError: no such split, or no images in it."""
         if split not in self._source.splits:
             raise unknown("split", split, tuple(self._source.splits))
-        return np.arange(*self._source.splits[split], dtype=np.int32)
+        return Rows(*self._source.splits[split])
 
-    def verify(self, rows: np.ndarray | None = None) -> None:
+    def attribute(self, name: str) -> int:
+        """The column of attribute `name`; InputError with the nearest names when it is not there."""
+        if name not in self.attribute_names:
+            raise unknown("attribute", name, self.attribute_names)
+        return self.attribute_names.index(name)
+
+    def verify(self, rows: Any = None) -> None:
         """Nothing beforehand: each record carries a checksum, which is looked at when it is read."""
+
+    def verified(self, rows: Any = None) -> contextlib.AbstractContextManager[None]:
+        """As `verify`."""
+        return contextlib.nullcontext()
 
 
 class _Steps:
@@ -176,12 +232,15 @@ def open_data(
     Raises:
       InputError: there is neither, or `crop` or `workers` were given for a packed store.
     """
-    folders = (Path(path), *Path(path).glob("celeb_a*"))
-    if not any(
-        next(folder.glob(f"{depth}dataset_info.json"), None) for folder in folders for depth in ("", "*/", "*/*/")
-    ):
+    if is_packed(path):
         if crop is not None or workers:
-            raise InputError(f"{path} is no TFDS data set: --crop and --workers are for one that is not packed")
+            raise InputError(f"{path} is packed: --crop and --workers are for a data set that is not")
         return PackedStore.open(path)
     crop = crop or ("squash" if cfg.preset == "book" else "center")
     return DecodedStore(path, size=cfg.image_size, crop=crop, workers=workers)
+
+
+def is_packed(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is to be taken for a packed store, and not for a data set of TFDS."""
+    folders = (Path(path), *Path(path).glob("celeb_a*"))
+    return not any(next(f.glob(f"{depth}dataset_info.json"), None) for f in folders for depth in ("", "*/", "*/*/"))

@@ -105,7 +105,7 @@ def stream(
 
     def read(rows: np.ndarray) -> Batch:
         put = functools.partial(meshes.put_rows, size=size, mesh=mesh)
-        own, all_of = rows.astype(np.int32), np.arange(len(rows))
+        own, all_of = np.asarray(rows, np.int32), np.arange(len(rows))
         return Batch(put(images, rows), put(attrs, rows), put(own, all_of), put(np.ones(len(rows), bool), all_of))
 
     with ThreadPoolExecutor(1) as reader:

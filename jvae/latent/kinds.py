@@ -119,7 +119,7 @@ def with_joint(names: Sequence[str], attrs: np.ndarray, balance: Sequence[str]) 
             raise unknown("attribute", name, names)
     sets = [c for k in range(2, len(balance) + 1) for c in itertools.combinations(sorted(set(balance)), k)]
     joint = [attrs[:, [names.index(name) for name in c]].all(1) for c in sets]
-    return (*names, *map(JOINT.join, sets)), np.stack([*attrs.T, *joint], axis=1) if joint else np.asarray(attrs)
+    return (*names, *map(JOINT.join, sets)), np.stack([*attrs.T, *joint], axis=1) if joint else attrs
 
 
 def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Directions:

@@ -94,7 +94,8 @@ def train(
         if step >= total:
             call.ended(step)
             return Outcome(step, total, None, None)
-        checking = beside.submit(store.verify, share(np.concatenate([rows, store.indices("validation")])))
+        read = [share(part) for part in (rows, store.indices("validation"))]
+        checking = beside.submit(lambda: [store.verify(part) for part in read])
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
         compiling = beside.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
         state = resumed or init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
