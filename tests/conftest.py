@@ -1,9 +1,12 @@
 """Strict by default: two devices, no rank promotion, and warnings are errors (pyproject.toml)."""
 
+import atexit
 import contextlib
 import functools
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +15,16 @@ import pytest
 
 # Before JAX is first imported, here and in the processes that tests start.
 assert "jax" not in sys.modules, "something imported jax before tests/conftest.py could set it up"
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 ON_GPU = os.environ.get("JVAE_TEST_GPU") == "1"
 if not ON_GPU:
     os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+if CACHE not in os.environ:  # what one worker or child process has compiled serves the others, of this session alone
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="jvae-tests-")
+    atexit.register(shutil.rmtree, os.environ[CACHE], ignore_errors=True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["MPLBACKEND"] = "Agg"
 
 import jax  # noqa: E402
