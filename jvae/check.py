@@ -11,8 +11,9 @@ from jvae.errors import InputError
 from jvae.evaluate.judge import Judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
-from jvae.training.checkpoint import CHECKPOINTS, CONFIG, Checkpoints, read_config, steps_of
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import METRICS, TIMINGS, read_rows
+from jvae.training.run import CHECKPOINTS, CONFIG, read_config, steps_of
 from jvae.training.state import state_shapes
 
 

@@ -19,7 +19,8 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh, map_rows, put, replicated
 from jvae.models import vae
 from jvae.render.grid import to_uint8
-from jvae.training.checkpoint import Checkpoints, Which, read_config
+from jvae.training.checkpoint import Checkpoints, Which
+from jvae.training.run import read_config
 from jvae.training.state import make_model
 
 BATCH = 128

@@ -20,8 +20,8 @@ from jvae.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
 from jvae.processes import share
-from jvae.training.checkpoint import steps_of
 from jvae.training.loop import run_keys, train
+from jvae.training.run import steps_of
 from tests.celeba_files import write_celeba
 
 CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6, batch_size=4, chunk_steps=3, steps=5, eval_every=3)

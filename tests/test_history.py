@@ -11,10 +11,10 @@ from jvae.config import BOOK
 from jvae.data.packed import pack
 from jvae.errors import InputError
 from jvae.files import holder, locked
-from jvae.training.checkpoint import LOCK, claim_run
 from jvae.training.history import HISTORY, find_runs, recorded, standing, table
 from jvae.training.log import METRICS, read_rows
 from jvae.training.loop import train
+from jvae.training.run import LOCK, claim_run
 from tests.faces import small_store
 from tests.test_faces import Plain
 

@@ -26,9 +26,10 @@ from jvae.config import BOOK
 from jvae.errors import InputError
 from jvae.frozen import load
 from jvae.mesh import make_mesh
-from jvae.training.checkpoint import Checkpoints, claim_run
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.judge import Recipe, train_judge
 from jvae.training.loop import init_state, run_keys
+from jvae.training.run import claim_run
 from tests.faces import small_store
 
 CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6)

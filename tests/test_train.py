@@ -21,9 +21,10 @@ from jvae.frozen import load
 from jvae.mesh import make_mesh
 from jvae.training import loop
 from jvae.training import step as step_module
-from jvae.training.checkpoint import Checkpoints, read_config
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
+from jvae.training.run import read_config
 from jvae.training.state import state_shapes
 from jvae.training.stop import StopRequest
 from tests.faces import small_store

@@ -8,7 +8,6 @@ which a damaged checkpoint is told from a whole one before anything is done with
 import contextlib
 import errno
 import gc
-import json
 import logging
 import math
 import os
@@ -25,79 +24,18 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jvae.config import Config
 from jvae.errors import InputError, InputWarning
-from jvae.fields import build, read_object
-from jvae.files import locked, replacing, seal, unseal
+from jvae.files import seal, unseal
 from jvae.processes import is_main, meet
+from jvae.training.run import CHECKPOINTS, move_aside, steps_of
 from jvae.training.state import State
 
-CONFIG = "config.json"
-CHECKPOINTS = "checkpoints"
-DAMAGED = "damaged"
-LOCK = ".lock"
 Which = Literal["best", "last"]
 
 _DELETED = "deleted"  # in CHECKPOINTS: moved there first, so that a kill leaves no half of a checkpoint under its name
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every step of every save, and raises errors too
-
-
-def read_config(run: str | os.PathLike[str]) -> Config:
-    """The config of a run directory. Raises `InputError` if it is no run, or its config is damaged."""
-    path = Path(run) / CONFIG
-    if not path.is_file():
-        raise InputError(
-            f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
-        )
-    try:
-        fields = unseal(read_object(path.read_bytes(), "it"), older=True)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
-    return build(Config, fields, str(path))
-
-
-@contextlib.contextmanager
-def claimed(run: Path, cfg: Config) -> Iterator[None]:
-    """While entered, `run` is the directory of `cfg`, see `claim_run`, and no other process trains in it.
-
-    Raises:
-      InputError: another one does.
-    """
-    if run.exists() and not run.is_dir():
-        raise InputError(f"{run} exists and is no run directory: give another --out")
-    with locked(run / LOCK, run) if is_main() else contextlib.nullcontext():
-        if is_main():
-            claim_run(run, cfg)
-        meet("the run is claimed")
-        yield
-
-
-def claim_run(run: Path, cfg: Config) -> None:
-    """Makes `run` the directory of `cfg`, or checks that it already is.
-
-    Once there is a checkpoint, the length (steps, epochs) may change from one call to the next, to train on, and so may
-    what does not change the result. A run that failed before its first checkpoint may start anew with any settings.
-
-    Raises:
-      InputError: the directory holds checkpoints of another config, or files that are no run's.
-    """
-    free = dict.fromkeys(("steps", "epochs", "chunk_steps", "residency", "eval_every"))
-    if (run / CONFIG).is_file():
-        before = read_config(run)
-        ours, theirs = vars(cfg) | free, vars(before) | free
-        differing = [f"{k}={theirs[k]} (now {ours[k]})" for k in ours if ours[k] != theirs[k]]
-        if differing and _has_checkpoint(run):
-            raise InputError(f"{run} holds a run with {', '.join(differing)}: give the same settings, or another --out")
-    elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
-        raise InputError(f"{run} exists and is no run directory: give another --out")
-    with replacing(run / CONFIG) as part:
-        part.write_text(json.dumps(seal(json.loads(cfg.to_json())), indent=1) + "\n")
-
-
-def _has_checkpoint(run: Path) -> bool:
-    return bool(steps_of(run))
 
 
 class Checkpoints:
@@ -196,7 +134,7 @@ class Checkpoints:
             self._manager.close()
             meet("before damaged checkpoints are moved")
             for bad, why in damaged.items() if is_main() else ():
-                place = _move_aside(self._run, bad)
+                place = move_aside(self._run, bad)
                 self._warn(f"the checkpoint of step {bad} is damaged ({why}) and now in {place}: going on from {step}")
             meet("after damaged checkpoints were moved")
             self._manager = self._open()
@@ -319,12 +257,6 @@ class Checkpoints:
         self.close()
 
 
-def steps_of(run: Path) -> list[int]:
-    """Of the checkpoints in a run directory, ascending."""
-    folder = run / CHECKPOINTS
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
-
-
 def _items(state: State) -> dict[str, Any]:
     """What is saved: `variables`, and what a resumed run needs besides."""
     trained = {} if state.average is None else {"trained": state.trained}
@@ -365,13 +297,3 @@ def _quiet() -> Iterator[None]:
     finally:
         sys.excepthook, sys.unraisablehook = hooks
         log.disabled = False
-
-
-def _move_aside(run: Path, step: int) -> Path:
-    """Moves the checkpoint of `step` to RUN/damaged, under a name that is free there."""
-    (run / DAMAGED).mkdir(exist_ok=True)
-    place, n = run / DAMAGED / str(step), 1
-    while place.exists():
-        place, n = run / DAMAGED / f"{step}-{n}", n + 1
-    (run / CHECKPOINTS / str(step)).rename(place)
-    return place

@@ -22,8 +22,8 @@ from jvae.errors import InputError
 from jvae.files import holder
 from jvae.processes import is_main
 from jvae.provenance import commit, device, versions
-from jvae.training.checkpoint import CONFIG, LOCK, read_config, steps_of
 from jvae.training.log import METRICS, read_rows
+from jvae.training.run import CONFIG, LOCK, read_config, steps_of
 
 HISTORY = "history.jsonl"
 

@@ -22,9 +22,10 @@ from jvae.models import loss, vae
 from jvae.processes import Stopped, check_same, is_main, share
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
-from jvae.training.checkpoint import Checkpoints, claimed
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.history import recorded
 from jvae.training.log import Log, NoLog
+from jvae.training.run import claimed
 from jvae.training.state import init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
 

@@ -27,11 +27,12 @@ from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.files import replacing
 from jvae.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
 from jvae.models import loss, vae
-from jvae.training.checkpoint import Checkpoints, claimed
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.history import recorded
 from jvae.training.log import Log
 from jvae.training.loop import VALIDATION_IMAGES, Report, run_keys
 from jvae.training.many import sweep_chunk
+from jvae.training.run import claimed
 from jvae.training.state import State, init_state, make_model, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.variants import WEIGHTS, Row

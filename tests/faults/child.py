@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jvae.training.checkpoint import CHECKPOINTS, steps_of
+from jvae.training.run import CHECKPOINTS, steps_of
 
 ROOT = Path(__file__).parents[2]
 FACES, RUN = "faces", "run"  # in the folder in which a script runs

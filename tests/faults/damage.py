@@ -25,7 +25,8 @@ from jvae.evaluate.judge import COLUMNS, Judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.mesh import make_mesh
 from jvae.models.judge import JudgeNet, init_variables
-from jvae.training.checkpoint import Checkpoints, claim_run, read_config
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.run import claim_run, read_config
 from jvae.training.state import State, state_shapes
 from tests import test_packed, test_vectors
 from tests.faults.row import Row

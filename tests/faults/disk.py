@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jvae import cli
 from tests.faults import child
 from tests.faults.row import Row
 
@@ -120,18 +119,3 @@ def _no_rights(task: child.Task, place: Path, whole: Path, cache: Path, i: int) 
         for path in folders:
             path.chmod(0o755)
     return problem or _goes_on(task, place, whole, cache)
-
-
-def main(count: int, folder: Path) -> None:
-    """Runs each script on a full disk and without rights.
-
-    Args:
-      count: times each.
-      folder: to work in; must not be there.
-    """
-    for row in run(count, folder):
-        print(row)
-
-
-if __name__ == "__main__":
-    cli.run(main)

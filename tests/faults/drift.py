@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jvae import cli
 from jvae.config import BOOK
 from jvae.mesh import make_mesh
 from jvae.training.loop import train
@@ -62,18 +61,3 @@ def run(count: int, folder: Path) -> list[Row]:
     )
     failed = (after > (1 + GROWTH) * before) + (open_now > opened) + (again > 0)
     return [Row("soak: chunks of a tiny model", count, result, failed)]
-
-
-def main(count: int, folder: Path) -> None:
-    """Trains a tiny model for a long time.
-
-    Args:
-      count: chunks.
-      folder: to work in.
-    """
-    for row in run(count, folder):
-        print(row)
-
-
-if __name__ == "__main__":
-    cli.run(main)

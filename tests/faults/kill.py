@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jvae import cli
 from tests.faults import child
 from tests.faults.row import Row
 
@@ -112,18 +111,3 @@ def _work(task: child.Task, place: Path, cache: Path) -> tuple[float, float]:
     ends = time.perf_counter() - start
     shutil.rmtree(place)
     return (begins, ends - begins) if task.begun else (0.4 * ends, 0.6 * ends)  # the imports come first
-
-
-def main(count: int, folder: Path) -> None:
-    """Kills each script many times.
-
-    Args:
-      count: kills a script.
-      folder: to work in; must not be there.
-    """
-    for row in run(count, folder):
-        print(row)
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -182,7 +182,7 @@ def _mutate_sealed(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 
 def _configs(folder: Path) -> tuple[list[bytes], Read]:
-    from jvae.training.checkpoint import CONFIG, read_config
+    from jvae.training.run import CONFIG, read_config
 
     def read(data: bytes) -> None:
         (folder / CONFIG).write_bytes(data)

@@ -8,7 +8,6 @@ import signal
 import time
 from pathlib import Path
 
-from jvae import cli
 from tests.faults import child
 from tests.faults.row import Row
 
@@ -48,18 +47,3 @@ def _trial(task: child.Task, lock: Path, whole: Path, cache: Path) -> str:
         return f"the first ended with {ended.status}, {ended.errors}"
     name = child.difference(task.made(place), task.made(whole))
     return f"{name} differs" if name else ""
-
-
-def main(count: int, folder: Path) -> None:
-    """Starts each script while it is at work.
-
-    Args:
-      count: times each.
-      folder: to work in; must not be there.
-    """
-    for row in run(count, folder):
-        print(row)
-
-
-if __name__ == "__main__":
-    cli.run(main)
