@@ -1,6 +1,6 @@
 """A full disk, and folders without the right to write: one line, what was there stays, and the same command goes on.
 
-    python -m tests.faults.disk --count 5 --folder /tmp/disk
+    python -m tests.faults --only disk
 
 The disk is full by a limit on the size of files (EFBIG), and where this process may mount one, by a small tmpfs.
 """

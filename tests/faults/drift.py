@@ -1,6 +1,6 @@
 """A long training of a tiny model: resident memory and open files stay flat, and nothing is traced again.
 
-python -m tests.faults.drift --count 20000 --folder /tmp/drift
+python -m tests.faults --only drift
 """
 
 import os

@@ -1,6 +1,6 @@
 """kill -9 at moments spread over each script's work; the same command again, held against an undisturbed one.
 
-    python -m tests.faults.kill --count 50 --folder /tmp/kill
+    python -m tests.faults --only kill
 
 A folder in which the outcome was another stays, named by its task and number, with the moment in killed.txt.
 """

@@ -1,6 +1,6 @@
 """Two packs to one place, two trainings in one run directory: the second is refused at once, the first goes on.
 
-python -m tests.faults.twice --count 5 --folder /tmp/twice
+python -m tests.faults --only twice
 """
 
 import shutil
