@@ -1,5 +1,6 @@
 """What `make faults` does at length, a little of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from experiments.check import main as check
 from jvae.errors import InputError
 from tests.faults import damage
+from tests.faults.__main__ import DOCUMENT, RESULTS, renewed
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +51,11 @@ def test_check_says_what_is_whole_and_what_is_not(damaged, tmp_path: Path, capsy
         path.write_bytes(data)
     with pytest.raises(InputError, match="is no store, run directory, or"):
         check(tmp_path)
+
+
+def test_the_document_has_the_tables_of_the_results():
+    assert renewed() == DOCUMENT.read_text(encoding="utf-8")
+    for path in RESULTS.glob("*.json"):
+        found = json.loads(path.read_text())
+        assert found["rows"] and not [row for row in found["rows"] if row["failed"]]
+        assert f"`python -m tests.faults --only {path.stem}`" in renewed()
