@@ -81,7 +81,7 @@ def _limited(task: child.Task, place: Path, whole: Path, cache: Path, i: int) ->
 
 def _tmpfs(task: child.Task, place: Path, whole: Path, cache: Path, i: int) -> str:
     """The folder lies on a disk with little room left; what came of it is then copied to one that has more."""
-    room = {child.PACK: 300_000, child.TRAIN: 900_000, child.VECTORS: 4096, child.FIGURE: 4096}[task]
+    room = {child.PACK: 300_000, child.TRAIN: 700_000, child.VECTORS: 4096, child.FIGURE: 4096}[task]
     with _mounted(64 << 20) as small:
         shutil.copytree(place, small, dirs_exist_ok=True)
         filling = small / "filling"
