@@ -1,0 +1,52 @@
+"""A tiny run that tests train, stop, resume and look into."""
+
+import signal
+
+import jax
+import numpy as np
+
+from jvae.config import BOOK
+from jvae.mesh import make_mesh
+from jvae.training import loop
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.loop import train
+
+TINY = BOOK.replace(
+    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
+    learning_rate=5e-3, ema_decay=0.9,
+)  # fmt: skip
+ONE = make_mesh(jax.devices()[:1])
+KEYS = loop.run_keys(0, ONE)
+
+
+def train_whole(store, folder):
+    """A run that was never stopped."""
+    run = folder / "run"
+    outcome = train(TINY, store, run, mesh=ONE, progress=False)
+    assert (outcome.step, outcome.total, outcome.signum) == (17, 17, None)
+    return run
+
+
+def last_state(run, cfg=TINY):
+    like = loop.init_state(KEYS[0], cfg=cfg, total_steps=17, mesh=ONE)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        return jax.device_get(checkpoints.restore(like))
+
+
+def stop_after(chunks):
+    """A `stopped` that gives SIGTERM once so many chunks are done."""
+    asked = iter(range(1000))
+    return lambda: signal.SIGTERM if next(asked) == chunks - 1 else None
+
+
+def assert_equal_states(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def assert_equal_files(a, b):
+    """Metrics and pictures, byte for byte: no row twice, none missing."""
+    assert (a / "metrics.jsonl").read_bytes() == (b / "metrics.jsonl").read_bytes()
+    pictures = {path.name: path.read_bytes() for path in (a / "figures").iterdir()}
+    assert pictures == {path.name: path.read_bytes() for path in (b / "figures").iterdir()}
