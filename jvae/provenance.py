@@ -54,7 +54,8 @@ def commit() -> str | None:
     try:
         if not Path(ask("rev-parse", "--show-toplevel")).samefile(root):
             return None  # installed, into a folder of somebody's repository
-        changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
+        written = (":!benchmarks/results", ":!tests/faults/results", ":!docs/reliability.md")  # by what asks for this
+        changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", *written)
         return ask("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
