@@ -84,7 +84,8 @@ def tiny(monkeypatch, tmp_path):
     return written
 
 
-def test_the_whole_comparison(store, tiny, tmp_path, monkeypatch, capsys):
+def test_the_whole_comparison(tiny, tmp_path, monkeypatch, capsys):
+    store = pack(RenderedFaces(400), tmp_path / "store", size=64, crop="center", progress=False)
     monkeypatch.setattr(bench_recipe, "pytorch_curve", lambda cfg, store, count: iter([(CURVE[0], None)]))
     bench_recipe.main(path=store.path, epochs=1, points=2)
     curves = pd.read_csv(tmp_path / "results" / f"recipe-{bench_recipe.timing.platform()}.csv")
