@@ -175,10 +175,10 @@ class DecodedStore:
             raise unknown("attribute", name, self.attribute_names)
         return self.attribute_names.index(name)
 
-    def verify(self, rows: Any = None) -> None:
+    def verify(self, *rows: Any) -> None:
         """Nothing beforehand: each record carries a checksum, which is looked at when it is read."""
 
-    def verified(self, rows: Any = None) -> contextlib.AbstractContextManager[None]:
+    def verified(self, *rows: Any) -> contextlib.AbstractContextManager[None]:
         """As `verify`."""
         return contextlib.nullcontext()
 

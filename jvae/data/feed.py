@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -139,12 +139,8 @@ class Feed:
                 order = self._order(self._key, self._scalar(step))
                 yield Chunk(self._on_device, jax.device_put(order, along_data(self._mesh, 1)))
                 step += k
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._read, step)
-            while True:
-                step += k
-                chunk, coming = coming.result(), reader.submit(self._read, step)
-                yield chunk
+        starts = itertools.count(step, k)
+        yield from _ahead(lambda: self._read(next(starts)))
 
     def _read(self, step: int) -> Chunk:
         rows = self._indices[np.asarray(self._order(self._own_key, np.int32(step)))]  # [k,b]
@@ -186,11 +182,16 @@ class DecodedFeed(Feed):
 
             return Chunk(place(shape, split, part), None)
 
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(read)
-            while True:
-                chunk, coming = coming.result(), reader.submit(read)
-                yield chunk
+        yield from _ahead(read)
+
+
+def _ahead(read: Callable[[], Chunk]) -> Iterator[Chunk]:
+    """What `read` gives, call after call without end; a thread makes the next call while the caller works."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read)
+        while True:
+            chunk, coming = coming.result(), reader.submit(read)
+            yield chunk
 
 
 def check_fills_a_batch(count: int, batch_size: int) -> None:

@@ -179,14 +179,14 @@ class PackedStore:
             raise unknown("attribute", name, self.attribute_names)
         return self.attribute_names.index(name)
 
-    def verify(self, rows: np.ndarray | None = None) -> None:
-        """Reads every pixel of the blocks that hold the images at `rows`, or of all, on all cores.
+    def verify(self, *rows: np.ndarray) -> None:
+        """Reads every pixel of the blocks that hold the images at these rows, or of all, once, on all cores.
 
         Raises:
           InputError: a block is not what was packed; its rows are named.
         """
         n = self.meta.block_rows
-        numbers = range(len(self.meta.blocks)) if rows is None else np.unique(np.asarray(rows) // n).tolist()
+        numbers = np.unique(np.concatenate(rows) // n).tolist() if rows else range(len(self.meta.blocks))
         with ThreadPoolExecutor() as pool:
             found = pool.map(lambda i: f"{zlib.crc32(self.images[i * n : (i + 1) * n].data):08x}", numbers)
             bad = [i for i, crc in zip(numbers, found, strict=True) if crc != self.meta.blocks[i]]
@@ -198,10 +198,10 @@ class PackedStore:
             )
 
     @contextlib.contextmanager
-    def verified(self, rows: np.ndarray | None = None) -> Iterator[None]:
+    def verified(self, *rows: np.ndarray) -> Iterator[None]:
         """Does `verify` beside what the block does, and ends with what it raises: keep nothing before."""
         with ThreadPoolExecutor(1) as beside:
-            checking = beside.submit(self.verify, rows)
+            checking = beside.submit(self.verify, *rows)
             yield
             checking.result()
 

@@ -96,7 +96,7 @@ def train(
             call.ended(step)
             return Outcome(step, total, None, None)
         read = [share(part) for part in (rows, store.indices("validation"))]
-        checking = beside.submit(lambda: [store.verify(part) for part in read])
+        checking = beside.submit(store.verify, *read)
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
         compiling = beside.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
         state = resumed or init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
