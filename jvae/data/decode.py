@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import warnings
 from typing import Any
 
@@ -25,6 +26,11 @@ _OTHERS = {
 }
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
 _RENDERED_SIDE, _RENDERED_TOP = 157.2, 41.1  # where CelebA's mean eyes come to lie as those of a rendered face do
+
+
+def cores() -> int:
+    """The processor's cores that we may use: how many threads decode at best."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_size(size: int) -> None:

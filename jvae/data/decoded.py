@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jvae.config import Config
-from jvae.data.decode import check_crop, check_size, preprocess
+from jvae.data.decode import check_crop, check_size, cores, preprocess
 from jvae.data.packed import PackedStore
 from jvae.data.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
@@ -48,7 +48,7 @@ class Decoded:
         rows = np.asarray(rows)
         out = np.empty((rows.size, *self.shape[1:]), np.uint8)
         starts = range(0, rows.size, 64)
-        with ThreadPoolExecutor(_cores()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             for _ in pool.map(
                 lambda i: _decode(self._source, rows.flat[i : i + 64], self._crop, out[i : i + 64]), starts
             ):
@@ -73,7 +73,7 @@ class Decoded:
         ahead = max(2, AHEAD // max(1, len(own) * math.prod(self.shape[1:])))
         data = grain.MapDataset.source(steps)[step:]
         if not self._workers:
-            return iter(data.to_iter_dataset(grain.ReadOptions(_cores(), min(ahead, 16 * _cores()))))
+            return iter(data.to_iter_dataset(grain.ReadOptions(cores(), min(ahead, 16 * cores()))))
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain's, which it reads when it starts processes
         waiting = max(1, min(8, ahead // self._workers))
@@ -207,10 +207,6 @@ def _decode(source: CelebATFDS, rows: np.ndarray, crop: str, out: np.ndarray) ->
     for i, row in enumerate(rows.tolist()):
         example = source[row]
         out[i] = preprocess(example.image, out.shape[1], crop, example.image_id)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

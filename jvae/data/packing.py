@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jvae.data.celeba import SPLITS, Source
-from jvae.data.decode import check_crop, check_size, decode
+from jvae.data.decode import check_crop, check_size, cores, decode
 from jvae.data.resize import TOGETHER, resize
 from jvae.errors import InputError
 from jvae.files import locked, replacing, seal, tidy
@@ -225,9 +225,7 @@ def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: in
             yield _Rows(source.render(block), source.labels(block), names, splits, {}, len(block))
         return
     # Threads: libjpeg and Pillow's resize release the GIL, and processes were no faster and each would import JAX.
-    workers = workers or len(
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
+    workers = workers or cores()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="pack")
     waiting: deque[Future[_Rows]] = deque()
     try:
