@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-import jvae
 from jvae import cli
 from jvae.data.faces import open_store, pick_faces
 from jvae.errors import InputError
+from jvae.frozen import load
 from jvae.render.figure import check_suffix, save_histograms
 
 
@@ -45,7 +45,7 @@ def main(
         raise InputError(f"dims={dims} must be at least 1")
     out = out or run / "figures" / "posterior.png"
     check_suffix(out, ".png")
-    model = jvae.load(run)
+    model = load(run)
     store = open_store(data, model.image_size)
     faces = pick_faces(store, count, split=split, seed=seed)
     mean, logvar = model.posterior(faces.images)

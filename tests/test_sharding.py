@@ -33,6 +33,7 @@ import sys
 import jax
 import numpy as np
 
+from jvae.cli import keep_compiled
 from jvae.data.feed import Feed, select
 from jvae.mesh import along_data, make_mesh, replicated
 from jvae.training.loop import run_keys
@@ -40,6 +41,7 @@ from jvae.training.state import init_state
 from jvae.training.step import train_chunk
 from tests.test_sharding import CFG, DEVICES
 
+keep_compiled()
 assert len(jax.devices()) == DEVICES
 mesh = make_mesh()
 keys = run_keys(0, mesh)
