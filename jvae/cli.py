@@ -6,58 +6,16 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from jvae.compiled import keep_compiled
 from jvae.errors import InputError, InputWarning
-from jvae.files import replacing
 
 DEBUG = "--debug"
 REPORT = (
     "This is a bug in jvae, not in what you gave it. Please report the lines above, with the command and the output of "
     "`pip list`, in the issues of the repository it came from"
 )
-
-
-def keep_compiled() -> None:
-    """Turns the persistent compilation cache on, in the user's cache folder, unless the environment says otherwise.
-
-    What was compiled once is there at the next start.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jvae" / "xla"
-    defaults = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": "0"}
-    for name, value in defaults.items():
-        if name.upper() not in os.environ:
-            os.environ[name.upper()] = value
-            if jax := sys.modules.get("jax"):  # it reads the environment when it is imported, and no more
-                jax.config.update(name, float(value) if name.endswith("secs") else value)
-    if "jax" in sys.modules:
-        keep_compiled_whole()
-
-
-def keep_compiled_whole() -> None:
-    """Makes this process rename complete entries into JAX's compilation cache, which writes them in place.
-
-    An entry that another process reads meanwhile, or that a kill cuts short, costs a warning and a compilation at each
-    start, for JAX itself never replaces an entry.
-    """
-    try:
-        from jax._src.lru_cache import LRUCache
-
-        in_place = LRUCache.put
-    except (ImportError, AttributeError):  # they are not public: where they have gone, what JAX does stays
-        return
-    if in_place.__module__ == __name__:
-        return
-
-    def put(self: LRUCache, key: str, value: bytes) -> None:
-        if not key or self.eviction_enabled or "://" in str(self.path):
-            in_place(self, key, value)
-        else:
-            with replacing(Path(self.path) / f"{key}-cache") as part:
-                part.write_bytes(value)
-
-    LRUCache.put = put
 
 
 def run(main: Callable[..., Any]) -> None:

@@ -29,9 +29,9 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import jax  # noqa: E402
 
-from jvae import cli  # noqa: E402
+from jvae.compiled import keep_whole  # noqa: E402
 
-cli.keep_compiled_whole()
+keep_whole()
 
 # A first example compiles, so no deadline an example; the same examples in every run of CI.
 hypothesis.settings.register_profile("jvae", deadline=None, derandomize="CI" in os.environ)

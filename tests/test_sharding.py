@@ -33,7 +33,7 @@ import sys
 import jax
 import numpy as np
 
-from jvae.cli import keep_compiled
+from jvae.compiled import keep_compiled
 from jvae.data.feed import Feed, select
 from jvae.mesh import along_data, make_mesh, replicated
 from jvae.training.loop import run_keys
