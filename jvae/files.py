@@ -19,6 +19,23 @@ except ImportError:  # Windows
     fcntl = None
 
 CHECKSUM = "checksum"
+_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)")
+
+
+def uri(path: str | os.PathLike[str]) -> str | None:
+    """`path` as the address that it is, such as gs://bucket/folder; None where it is on a disk.
+
+    `pathlib.Path` makes one slash of the two behind the colon; here they are two again.
+    """
+    match = _ADDRESS.fullmatch(os.fspath(path))
+    return f"{match['scheme']}://{match['rest']}" if match else None
+
+
+def on_disk(path: str | os.PathLike[str]) -> Path:
+    """`path`; InputError where it is an address, of which a folder `gs:` here would be made."""
+    if address := uri(path):
+        raise InputError(f"{address} is not on a disk: give a folder, and copy or mount what is elsewhere")
+    return Path(path)
 
 
 @contextlib.contextmanager
@@ -32,9 +49,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
       path: the file or directory to write. Its parent is created.
 
     Raises:
+      InputError: it is no path on a disk.
       OSError: the disk is full, or the place cannot be written. `path` is as it was.
     """
-    path = Path(path)
+    path = on_disk(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tidy(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -92,13 +110,13 @@ def locked(path: str | os.PathLike[str], what: object) -> Iterator[None]:
       what: is locked, for the message.
 
     Raises:
-      InputError: another process, which is named, holds it.
+      InputError: another process, which is named, holds it; or it is no path on a disk.
       OSError: the file cannot be made.
     """
+    path = on_disk(path)
     if fcntl is None:
         yield
         return
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         while True:

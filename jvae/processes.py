@@ -36,13 +36,14 @@ class Processes:
       coordinator: HOST:PORT of process 0, reached by all others.
       num_processes: how many there are.
       process_id: number of this one, from 0.
-      patience: seconds in which all of them must have started.
+      patience: seconds from the start of this one in which all of them must have started. One that dies so early is
+        missed no sooner; give more where machines start minutes apart.
     """
 
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
-    patience: float = 300.0
+    patience: float = 50.0
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[None]:
@@ -95,7 +96,7 @@ class Processes:
             self.patience,
             2,
             f"not all processes met{where} within {self.patience:g} s: start every one of them, with the same"
-            " --coordinator and --num-processes and its own --process-id",
+            " --coordinator and --num-processes and its own --process-id; where they start late, give more --patience",
         )
         # its handler of SIGTERM would swallow the signal where training.stop does not listen
         jax.config.update("jax_enable_preemption_service", False)

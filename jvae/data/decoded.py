@@ -18,8 +18,10 @@ import numpy as np
 from jvae.config import Config
 from jvae.data.decode import check_crop, check_size, cores, preprocess
 from jvae.data.packed import PackedStore
+from jvae.data.places import place
 from jvae.data.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
+from jvae.files import uri
 from jvae.hashing import epoch_rows
 
 AHEAD = 256 << 20  # bytes of images that wait, at most
@@ -93,7 +95,7 @@ class Labels:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Bool [m,a] of rows int [m]. InputError: one of them cannot be read."""
-        found = [self._source[row].attrs for row in np.asarray(rows).tolist()]
+        found = [example.attrs for example in self._source.examples(np.asarray(rows).tolist())]
         return np.array(found, bool).reshape(len(found), self.shape[1])
 
 
@@ -149,7 +151,7 @@ class DecodedStore:
         check_crop(crop)
         if workers < 0:
             raise InputError(f"workers={workers}: give 0 for threads, or the number of processes")
-        self.path, self.size = Path(path), size
+        self.path, self.size = place(path), size
         self._source = CelebATFDS(path)
         self.images: Any = Decoded(self._source, self.path, size, crop, workers)
         self.attrs: Any = Labels(self._source)
@@ -204,8 +206,7 @@ class _Steps:
 
 def _decode(source: CelebATFDS, rows: np.ndarray, crop: str, out: np.ndarray) -> None:
     """The images at `rows` [m] into `out` [m,size,size,3]."""
-    for i, row in enumerate(rows.tolist()):
-        example = source[row]
+    for i, example in enumerate(source.examples(rows.tolist())):
         out[i] = preprocess(example.image, out.shape[1], crop, example.image_id)
 
 
@@ -238,5 +239,7 @@ def open_data(
 
 def is_packed(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is to be taken for a packed store, and not for a data set of TFDS."""
+    if uri(path):
+        return False
     folders = (Path(path), *Path(path).glob("celeb_a*"))
     return not any(next(f.glob(f"{depth}dataset_info.json"), None) for f in folders for depth in ("", "*/", "*/*/"))

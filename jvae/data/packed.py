@@ -26,7 +26,7 @@ from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
 from jvae.errors import InputError, unknown
 from jvae.fields import build, read_object
-from jvae.files import CHECKSUM, seal, unseal
+from jvae.files import CHECKSUM, on_disk, seal, unseal
 
 __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
@@ -112,7 +112,7 @@ class PackedStore:
         Raises:
           InputError: there is none, a newer jvae wrote it, or a file is missing, damaged or of another store.
         """
-        path = Path(path)
+        path = on_disk(path)
         meta = _read_meta(path)
         labels = _read_labels(path / LABELS, meta)
         return cls(

@@ -5,16 +5,20 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from jvae.data.celeba import ATTRIBUTES, SPLITS, Example
+from jvae.data.places import place, size
 from jvae.errors import InputError
 from jvae.fields import read_object
-from jvae.files import replacing
+from jvae.files import on_disk, replacing, uri
+
+REQUESTS = 32  # to a bucket at once
 
 _NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
 # The files of each split by number, and the forty labels of one of them as list_attr_celeba.txt has them.
@@ -45,7 +49,8 @@ class CelebATFDS:
         """Opens the data set; at most three examples are read.
 
         Args:
-          path: the data_dir that TFDS prepared it in, or the directory of the data set or of a version in it.
+          path: the data_dir that TFDS prepared it in, or the directory of the data set or of a version in it; on a
+            disk or gs://BUCKET/FOLDER, which needs the extra `bucket`.
 
         Raises:
           InputError: there is none or more than one, it is not in ArrayRecord format, or it is not CelebA.
@@ -54,7 +59,7 @@ class CelebATFDS:
         from tensorflow_datasets.proto import tf_example_pb2
 
         example_proto: Any = tf_example_pb2
-        directory = _version_directory(Path(path))
+        directory = _version_directory(path)
         builder = _open_builder(directory)
         formats = _formats(directory, builder)
         if "array_record" not in formats:
@@ -90,6 +95,7 @@ class CelebATFDS:
                 )
                 for split in self._splits
             ]
+        self._at_once = ThreadPoolExecutor(REQUESTS).map if uri(path) else map
         self._names: dict[str, list[str]] = {}
         if not self._has_ids and counts == {s: last - first + 1 for s, (first, last) in _OFFICIAL_RANGES.items()}:
             self._names = self._official_names()
@@ -126,6 +132,10 @@ class CelebATFDS:
             raise InputError(f"{image_id} cannot be read ({_first_line(error)}): prepare the data set again") from None
         return Example(image, attrs, image_id, split)
 
+    def examples(self, rows: Iterable[int]) -> Iterator[Example]:
+        """Those of `rows`, in turn; from a bucket as many at once as its answers take long."""
+        return self._at_once(self.__getitem__, rows)
+
 
 def shuffled_names(split: str, names: list[str]) -> list[str]:
     """`names` in the order in which TFDS writes the examples of a split whose keys they are.
@@ -159,6 +169,7 @@ def prepare(path: str | os.PathLike[str], data_dir: str | os.PathLike[str]) -> P
     from jvae.data.celeba import CelebAFolder
     from jvae.data.celeba_builder import CelebAWithIds, config_for
 
+    on_disk(data_dir)
     CelebAFolder(path)  # what is wrong with the folder is said before anything is written
     builder = CelebAWithIds(data_dir=os.fspath(data_dir), config=config_for(Path(path)))
     config = tfds.download.DownloadConfig(manual_dir=os.fspath(path))
@@ -184,7 +195,7 @@ def convert(path: str | os.PathLike[str]) -> Path:
     """
     from array_record.python import array_record_module  # pyright: ignore[reportAttributeAccessIssue]
 
-    directory = _version_directory(Path(path))
+    directory = _version_directory(on_disk(path))
     builder: Any = _open_builder(directory)
     formats = _formats(directory, builder)
     if "array_record" in formats:
@@ -232,10 +243,10 @@ def _open_builder(directory: Path) -> Any:
     _check_features(directory / "features.json")
     with _damage_named(directory):
         builder = tfds.builder_from_directory(directory)
-        size = sum(path.stat().st_size for path in directory.iterdir())
+        there = sum(size(path) for path in directory.iterdir())
         for split in builder.info.splits.values():
-            if not 0 <= split.num_examples <= size:
-                raise InputError(f"{directory} says it has {split.num_examples:,} examples in {size:,} bytes")
+            if not 0 <= split.num_examples <= there:
+                raise InputError(f"{directory} says it has {split.num_examples:,} examples in {there:,} bytes")
             for path in split.filepaths:
                 if os.path.abspath(os.path.dirname(path)) != os.path.abspath(directory):
                     raise InputError(f"{directory} says its examples lie in {path}, outside of it: prepare it again")
@@ -270,8 +281,18 @@ def _damage_named(directory: Path) -> Iterator[None]:
         raise InputError(f"{directory} is no whole TFDS data set ({_first_line(error)}): prepare it again") from None
 
 
-def _version_directory(path: Path) -> Path:
-    """The one directory at or below `path` that holds a prepared data set of ours."""
+def _version_directory(given: str | os.PathLike[str]) -> Path:
+    """The one directory at or below `given` that holds a prepared data set of ours."""
+    path = place(given)
+    try:
+        return _find_version(path)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # of gcsfs and what it signs in with
+        raise InputError(f"{path} cannot be read ({_first_line(error)}): is it there, and may you read it?") from None
+
+
+def _find_version(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(f"{path} does not exist: give the data_dir in which TFDS prepared celeb_a")
     if (path / "dataset_info.json").is_file():
