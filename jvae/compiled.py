@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from jvae.files import replacing
+from jvae.files import tidy_all
 
 
 def keep_compiled() -> None:
@@ -19,6 +19,7 @@ def keep_compiled() -> None:
             os.environ[name.upper()] = value
             if jax := sys.modules.get("jax"):  # it reads the environment when it is imported, and no more
                 jax.config.update(name, float(value) if name.endswith("secs") else value)
+    tidy_all(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]))
     if "jax" in sys.modules:
         keep_whole()
 
@@ -42,8 +43,12 @@ def keep_whole() -> None:
     def put(self: LRUCache, key: str, value: bytes) -> None:
         if not key or self.eviction_enabled or "://" in str(self.path):
             in_place(self, key, value)
-        else:
-            with replacing(Path(self.path) / f"{key}-cache") as part:
-                part.write_bytes(value)
+            return
+        part = Path(self.path) / f".{key}.{os.getpid()}.part"
+        try:
+            part.write_bytes(value)
+            os.replace(part, part.with_name(f"{key}-cache"))
+        finally:
+            part.unlink(missing_ok=True)
 
     LRUCache.put = put

@@ -82,6 +82,13 @@ def tidy(path: Path) -> None:
             _remove(path.with_name(name))
 
 
+def tidy_all(folder: Path) -> None:
+    """Removes from the folder what killed processes have left of writing any file there."""
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        if name.endswith(".part") and (match := re.fullmatch(r"\..+\.(\d+)\.part", name)) and not _alive(int(match[1])):
+            _remove(folder / name)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

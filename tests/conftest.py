@@ -17,9 +17,13 @@ import pytest
 assert "jax" not in sys.modules, "something imported jax before tests/conftest.py could set it up"
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 ON_GPU = os.environ.get("JVAE_TEST_GPU") == "1"
+flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 if not ON_GPU:
     os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+    # LLVM's passes take 4 seconds of 10, and all that XLA does to a program comes before them. To have them back:
+    # XLA_FLAGS=--xla_backend_optimization_level=3.
+    flags = f"--xla_backend_optimization_level=0 {flags}"
+os.environ["XLA_FLAGS"] = flags
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 if CACHE not in os.environ:  # what one worker or child process has compiled serves the others, of this session alone
     os.environ[CACHE] = tempfile.mkdtemp(prefix="jvae-tests-")
