@@ -80,13 +80,10 @@ def collectives(hlo: str) -> list[tuple[str, list[tuple[str, tuple[int, ...]]]]]
 def compiled(tmp_path_factory):
     """The HLO of the chunk by residency, and how many parameters the model has."""
     folder = tmp_path_factory.mktemp("hlo")
-    environment = (
-        os.environ
-        | {
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={DEVICES}",  # the last one counts
-        }
-    )
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={DEVICES}",
+    }
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
