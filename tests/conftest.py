@@ -20,8 +20,8 @@ ON_GPU = os.environ.get("JVAE_TEST_GPU") == "1"
 flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 if not ON_GPU:
     os.environ["JAX_PLATFORMS"] = "cpu"
-    # Without most of LLVM's passes, which take 3 seconds of 10; all that XLA does to a program comes before. To have them back:
-    # XLA_FLAGS=--xla_backend_optimization_level=3.
+    # Most of LLVM's passes are left out, which take 3 seconds of 10; all that XLA does to a program comes before them.
+    # XLA_FLAGS=--xla_backend_optimization_level=3 has them back.
     flags = f"--xla_backend_optimization_level=1 {flags}"
 os.environ["XLA_FLAGS"] = flags
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
