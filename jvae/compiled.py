@@ -1,5 +1,6 @@
 """The programs that XLA compiled, kept on disk for the next start."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -19,7 +20,9 @@ def keep_compiled() -> None:
             os.environ[name.upper()] = value
             if jax := sys.modules.get("jax"):  # it reads the environment when it is imported, and no more
                 jax.config.update(name, float(value) if name.endswith("secs") else value)
-    tidy_all(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]))
+    if there := os.environ["JAX_COMPILATION_CACHE_DIR"]:
+        with contextlib.suppress(OSError):  # another user's, say: it is there to be read all the same
+            tidy_all(Path(there))
     if "jax" in sys.modules:
         keep_whole()
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from jvae.data.celeba import ATTRIBUTES
+from jvae.data.tfds import prepare
 
 # Both sides of each border of the official splits, and some between.
 NUMBERS = (1, 2, 3, 40, 162769, 162770, 162771, 170000, 182637, 182638, 200000, 202599)
@@ -50,6 +51,13 @@ def attribute_table(names: tuple[str, ...], attrs: np.ndarray, no: int = -1, end
 def partition_table(splits: dict[str, str], end: str = "\n", csv: bool = False) -> str:
     lines = ["image_id,partition"] if csv else []
     return "".join(line + end for line in lines + [f"{n}{',' if csv else ' '}{CODE[s]}" for n, s in splits.items()])
+
+
+def prepared_celeba(folder: Path) -> Path:
+    """What `prepare` makes of a CelebA folder, both in `folder`."""
+    write_celeba(folder / "files")
+    prepare(folder / "files", folder / "tfds")
+    return folder / "tfds"
 
 
 def write_celeba(root: Path, names: tuple[str, ...] = NAMES, layout: str = "lf") -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from jvae.config import BOOK
 from jvae.data.decoded import Decoded, DecodedStore, Rows, open_data
 from jvae.data.feed import DecodedFeed, Feed, chunk_order
 from jvae.data.packed import PackedStore, pack
-from jvae.data.tfds import CelebATFDS, prepare
+from jvae.data.tfds import CelebATFDS
 from jvae.errors import InputError
 from jvae.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
 from jvae.latent.vectors import AttributeVectors
@@ -22,17 +22,14 @@ from jvae.mesh import make_mesh
 from jvae.processes import share
 from jvae.training.loop import run_keys, train
 from jvae.training.run import steps_of
-from tests.celeba_files import write_celeba
+from tests.celeba_files import prepared_celeba
 
 CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6, batch_size=4, chunk_steps=3, steps=5, eval_every=3)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("celeba")
-    write_celeba(folder)
-    prepare(folder, data_dir := tmp_path_factory.mktemp("tfds"))
-    return data_dir
+    return prepared_celeba(tmp_path_factory.mktemp("celeba"))
 
 
 @pytest.fixture(scope="module")

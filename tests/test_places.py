@@ -16,7 +16,7 @@ from jvae.errors import InputError
 from jvae.files import locked, replacing, uri
 from jvae.training.loop import train
 from tests.bucket import NAME, bucket
-from tests.celeba_files import write_celeba
+from tests.celeba_files import prepared_celeba
 from tests.faces import small_store
 
 CFG = BOOK.replace(image_size=16, widths=(4,), latent_dim=4, batch_size=4, chunk_steps=2, steps=4, eval_every=2)
@@ -24,10 +24,7 @@ CFG = BOOK.replace(image_size=16, widths=(4,), latent_dim=4, batch_size=4, chunk
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("celeba")
-    write_celeba(folder)
-    prepare(folder, data_dir := tmp_path_factory.mktemp("tfds"))
-    return data_dir
+    return prepared_celeba(tmp_path_factory.mktemp("celeba"))
 
 
 @pytest.fixture
