@@ -1,5 +1,6 @@
 """Where a data set lies: on a disk, or in a bucket of Google Cloud Storage, `gs://bucket/folder`."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def place(path: str | os.PathLike[str]) -> Path:
     if not address.startswith("gs://"):
         raise InputError(f"{address} cannot be read: give a folder or gs://BUCKET/FOLDER; other buckets can be mounted")
     try:
-        import gcsfs  # noqa: F401
+        importlib.import_module("gcsfs")
         from etils import epath
     except ImportError:
         raise InputError(f"{address}: gcsfs, which reads it, is not installed: pip install 'jvae[bucket]'") from None
