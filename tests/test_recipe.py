@@ -19,7 +19,7 @@ CURVE = [Point(1, 10.0, 0.03, 0.0), Point(2, 20.0, 0.02, 0.0), Point(3, 30.0, 0.
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe") / "store"
-    return pack(RenderedFaces(600), folder, size=32, crop="center", progress=False)
+    return pack(RenderedFaces(600, size=32), folder, size=32, crop="center", progress=False)
 
 
 def test_objective_is_the_books():
@@ -85,7 +85,7 @@ def tiny(monkeypatch, tmp_path):
 
 
 def test_the_whole_comparison(tiny, tmp_path, monkeypatch, capsys):
-    store = pack(RenderedFaces(400), tmp_path / "store", size=64, crop="center", progress=False)
+    store = pack(RenderedFaces(400, size=64), tmp_path / "store", size=64, crop="center", progress=False)
     monkeypatch.setattr(bench_recipe, "pytorch_curve", lambda cfg, store, count: iter([(CURVE[0], None)]))
     bench_recipe.main(path=store.path, epochs=1, points=2)
     curves = pd.read_csv(tmp_path / "results" / f"recipe-{bench_recipe.timing.platform()}.csv")

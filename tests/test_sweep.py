@@ -53,16 +53,23 @@ def losses(run):
     return [row["loss"] for row in read_metrics(run) if row["split"] == "train"]
 
 
+@pytest.fixture(scope="module")
+def alone(store, tmp_path_factory):
+    """Two of the models, each trained in a run of its own, and their outcomes."""
+    out, one = tmp_path_factory.mktemp("alone"), make_mesh(jax.devices()[:1])
+    return out, {name: train(CONFIGS[name], store, out / name, mesh=one, progress=False) for name in ("plain", "slow")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "slow"])
-def test_a_model_is_the_one_trained_alone(swept, store, tmp_path, name):
+def test_a_model_is_the_one_trained_alone(swept, alone, store, name):
     out, outcome = swept
-    alone = train(CONFIGS[name], store, tmp_path / "run", mesh=make_mesh(jax.devices()[:1]), progress=False)
-    np.testing.assert_allclose(losses(out / name), losses(tmp_path / "run"), rtol=2e-3)
+    run, trained = alone[0] / name, alone[1][name]
+    np.testing.assert_allclose(losses(out / name), losses(run), rtol=2e-3)
     row = next(row for row in outcome.rows if row.name == name)
-    assert alone.scores is not None
-    assert row.validation == pytest.approx(alone.scores.objective, rel=5e-3)
-    ours, theirs = jvae.load(out / name, which="last"), jvae.load(tmp_path / "run", which="last")
+    assert trained.scores is not None
+    assert row.validation == pytest.approx(trained.scores.objective, rel=5e-3)
+    ours, theirs = jvae.load(out / name, which="last"), jvae.load(run, which="last")
     assert ours.step == theirs.step == 14
     np.testing.assert_allclose(ours.encode(store.images[:4]), theirs.encode(store.images[:4]), atol=0.02)
 

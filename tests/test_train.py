@@ -1,7 +1,7 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
-import contextlib
 import json
+import os
 import shutil
 import signal
 import threading
@@ -89,18 +89,30 @@ def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_
     assert [r["step"] for r in read_metrics(run)] == [r["step"] for r in read_metrics(whole)]
 
 
+def copy_as_it_is(run, to):
+    """What a kill would leave now, checkpoints half written as well; again where a name changed while it was copied."""
+
+    def names():
+        return sorted((folder, *sorted(files)) for folder, _, files in os.walk(run))
+
+    while True:
+        before = names()
+        try:
+            shutil.copytree(run, to)
+            if names() == before:
+                return
+        except shutil.Error:  # a file or folder was renamed or removed
+            assert names() != before
+        shutil.rmtree(to)
+
+
 def test_a_run_killed_after_any_row_ends_as_if_it_had_not_been(whole, store, tmp_path, monkeypatch):
     left, write = [], Log.write
 
     def killed_here(log, *row):
         write(log, *row)
         left.append(tmp_path / str(len(left)))
-        # What a checkpoint being written leaves is copied as well, as far as it has got.
-        shutil.copytree(run, left[-1], ignore_dangling_symlinks=True, copy_function=copy_if_there)
-
-    def copy_if_there(a, b):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(a, b)
+        copy_as_it_is(run, left[-1])
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
