@@ -1,5 +1,6 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -95,15 +96,14 @@ def copy_as_it_is(run, to):
     def names():
         return sorted((folder, *sorted(files)) for folder, _, files in os.walk(run))
 
-    while True:
+    for _ in range(100):
         before = names()
-        try:
+        with contextlib.suppress(shutil.Error):  # something was renamed or removed
             shutil.copytree(run, to)
             if names() == before:
                 return
-        except shutil.Error:  # a file or folder was renamed or removed
-            assert names() != before
         shutil.rmtree(to)
+    pytest.fail(f"{run} could not be copied in one piece")
 
 
 def test_a_run_killed_after_any_row_ends_as_if_it_had_not_been(whole, store, tmp_path, monkeypatch):
