@@ -21,35 +21,36 @@ def plain_up(y, w):
 
 
 def arrays(b, h, width, c, o, dtype=jnp.float32):
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = jax.random.normal(keys[0], (b, h, width, c), dtype)
-    w = jax.random.normal(keys[1], (3, 3, c, o), dtype)
-    y = jax.random.normal(keys[2], (b, h // 2, width // 2, o), dtype)
-    return x, w, y
+    rng = np.random.default_rng(0)
+    shapes = (b, h, width, c), (3, 3, c, o), (b, h // 2, width // 2, o)
+    return [jnp.asarray(rng.standard_normal(shape, np.float32), dtype) for shape in shapes]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def value_and_gradients(function, x, w, y):
+    """Of one argument order for all: function(x, w), and what y becomes on its way back to x and w."""
+    value, pull = jax.vjp(function, x, w)
+    return value, *pull(y)
 
 
 def close(actual, expected, rtol=2e-5):
-    scale = float(jnp.abs(expected).max())
-    np.testing.assert_allclose(np.asarray(actual, np.float32), np.asarray(expected, np.float32), atol=rtol * scale)
+    actual, expected = np.asarray(actual, np.float32), np.asarray(expected, np.float32)
+    np.testing.assert_allclose(actual, expected, atol=rtol * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_down_and_its_gradients(shape):
     x, w, y = arrays(*shape)
-    expected, pull_expected = jax.vjp(plain_down, x, w)
-    actual, pull = jax.vjp(jax.jit(conv.down), x, w)
-    close(actual, expected)
-    for ours, theirs in zip(pull(y), pull_expected(y), strict=True):
+    pairs = zip(value_and_gradients(conv.down, x, w, y), value_and_gradients(plain_down, x, w, y), strict=True)
+    for ours, theirs in pairs:
         close(ours, theirs)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_up_and_its_gradients(shape):
     x, w, y = arrays(*shape)
-    expected, pull_expected = jax.vjp(plain_up, y, w)
-    actual, pull = jax.vjp(jax.jit(conv.up), y, w)
-    close(actual, expected)
-    for ours, theirs in zip(pull(x), pull_expected(x), strict=True):
+    pairs = zip(value_and_gradients(conv.up, y, w, x), value_and_gradients(plain_up, y, w, x), strict=True)
+    for ours, theirs in pairs:
         close(ours, theirs)
 
 
@@ -57,31 +58,30 @@ def test_up_and_its_gradients(shape):
 def test_groups_of_images_sum_to_the_whole(b, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is not grouped
     x, _, y = arrays(b, 6, 4, 3, 5)
-    close(conv._correlate_product(x, y), conv._correlate_lax(x, y))
+    close(jax.jit(conv._correlate_product)(x, y), jax.jit(conv._correlate_lax)(x, y))
 
 
 @pytest.mark.parametrize("b", [1, 3, 4, 8])
 def test_blocks_of_images_are_put_together_in_order(b, monkeypatch):
     monkeypatch.setattr(conv, "BLOCK_BYTES", 1000)
     _, w, y = arrays(b, 6, 4, 3, 5)
-    close(conv._up_product(y, w), conv._up_lax(y, w))
+    close(jax.jit(conv._up_product)(y, w), jax.jit(conv._up_lax)(y, w))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_lowering_is_the_same_function(shape):
     # the forms of other platforms run on this one too
     x, w, y = arrays(*shape)
-    close(conv._down_product(x, w), conv._down_lax(x, w))
-    close(conv._up_product(y, w), conv._up_lax(y, w))
-    close(conv._correlate_product(x, y), conv._correlate_lax(x, y))
+    close(jax.jit(conv._down_product)(x, w), jax.jit(conv._down_lax)(x, w))
+    close(jax.jit(conv._up_product)(y, w), jax.jit(conv._up_lax)(y, w))
+    close(jax.jit(conv._correlate_product)(x, y), jax.jit(conv._correlate_lax)(x, y))
 
 
 def test_bfloat16_stays_bfloat16():
     x, w, y = arrays(2, 8, 8, 3, 4, jnp.bfloat16)
-    small, pull = jax.vjp(conv.down, x, w)
-    assert small.dtype == jnp.bfloat16 and {g.dtype for g in pull(y)} == {jnp.dtype(jnp.bfloat16)}
-    exact = plain_down(x.astype(jnp.float32), w.astype(jnp.float32))
-    close(small, exact, rtol=0.02)
+    small, *gradients = value_and_gradients(conv.down, x, w, y)
+    assert small.dtype == jnp.bfloat16 and {g.dtype for g in gradients} == {jnp.dtype(jnp.bfloat16)}
+    close(small, jax.jit(plain_down)(x.astype(jnp.float32), w.astype(jnp.float32)), rtol=0.02)
 
 
 def test_second_use_in_a_loop_agrees():
@@ -94,5 +94,5 @@ def test_second_use_in_a_loop_agrees():
     def twice(w):
         return lax.fori_loop(0, 2, lambda _, w: w - 1e-3 * gradient(w), w)
 
-    step = functools.partial(lambda w: w - 1e-3 * gradient(w))
+    step = jax.jit(lambda w: w - 1e-3 * gradient(w))
     close(jax.jit(twice)(w), step(step(w)))
