@@ -1,6 +1,12 @@
-"""A tiny run that tests train, stop, resume and look into."""
+"""A tiny run that tests train, stop, resume and look into.
 
+Compiling takes most of a tiny run's time, so tests share its settings, and the run itself, wherever they can.
+"""
+
+import functools
 import signal
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,6 +16,7 @@ from jvae.mesh import make_mesh
 from jvae.training import loop
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.loop import train
+from tests.faces import small_store
 
 TINY = BOOK.replace(
     preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
@@ -19,10 +26,11 @@ ONE = make_mesh(jax.devices()[:1])
 KEYS = loop.run_keys(0, ONE)
 
 
-def train_whole(store, folder):
-    """A run that was never stopped."""
-    run = folder / "run"
-    outcome = train(TINY, store, run, mesh=ONE, progress=False)
+@functools.cache
+def whole_run() -> Path:
+    """A run on the small store that was never stopped, made once for all test files of a worker: to be read."""
+    run = Path(tempfile.mkdtemp(prefix="jvae-run-")) / "run"
+    outcome = train(TINY, small_store(), run, mesh=ONE, progress=False)
     assert (outcome.step, outcome.total, outcome.signum) == (17, 17, None)
     return run
 

@@ -16,7 +16,7 @@ from jvae.training.log import read_metrics
 from jvae.training.loop import train
 from jvae.training.state import state_shapes
 from tests.faces import small_store
-from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, train_whole
+from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,9 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def whole(store, tmp_path_factory):
+def whole():
     """A run that was never stopped."""
-    return train_whole(store, tmp_path_factory.mktemp("whole"))
+    return whole_run()
 
 
 def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(store, tmp_path, monkeypatch):

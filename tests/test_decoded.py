@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from experiments import attribute_vectors
-from jvae.config import BOOK
 from jvae.data.decoded import Decoded, DecodedStore, Rows, open_data
 from jvae.data.feed import DecodedFeed, Feed, chunk_order
 from jvae.data.packed import PackedStore, pack
@@ -23,8 +22,9 @@ from jvae.processes import share
 from jvae.training.loop import run_keys, train
 from jvae.training.run import steps_of
 from tests.celeba_files import prepared_celeba
+from tests.runs import ONE, TINY, whole_run
 
-CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6, batch_size=4, chunk_steps=3, steps=5, eval_every=3)
+CFG = TINY.replace(preset="book", batch_size=4, steps=5, eval_every=3)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_chunks_are_those_of_the_packed_store(data, packed, step, workers):
 def test_training_on_it_is_training_on_its_packed_store(data, packed, tmp_path):
     store = open_data(data, CFG)  # squashed, as the book does
     assert isinstance(store, DecodedStore) and isinstance(store.images, Decoded)
-    train(CFG.replace(residency="streamed"), packed, tmp_path / "packed", progress=False)
-    train(CFG.replace(steps=3), store, tmp_path / "decoded", progress=False)
-    train(CFG, store, tmp_path / "decoded", progress=False)  # goes on where it stopped
+    train(CFG.replace(residency="streamed"), packed, tmp_path / "packed", mesh=ONE, progress=False)
+    train(CFG.replace(steps=3), store, tmp_path / "decoded", mesh=ONE, progress=False)
+    train(CFG, store, tmp_path / "decoded", mesh=ONE, progress=False)  # goes on where it stopped
     one, other = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("packed", "decoded"))
     assert one == other and len(one.splitlines()) > 3
     records = [
@@ -103,7 +103,7 @@ def test_a_damaged_record_ends_the_training(data, tmp_path):
     whole[5000:40000:97] = bytes(len(whole[5000:40000:97]))  # of images; the end of the file is filling
     shard.write_bytes(whole)
     with pytest.raises(InputError, match="prepare the data set again"):
-        train(CFG, open_data(copy, CFG), tmp_path / "run", progress=False)
+        train(CFG, open_data(copy, CFG), tmp_path / "run", mesh=ONE, progress=False)
 
 
 def test_bad_input(data, packed):
@@ -128,9 +128,9 @@ def test_rows_take_no_memory():
     assert len(rows[10**9 :]) == 0 and share(rows)[0] == 10
 
 
-def test_vectors_are_those_of_the_packed_store(data, packed, tmp_path):
-    run = tmp_path / "run"
-    train(CFG, packed, run, progress=False)
+def test_vectors_are_those_of_the_packed_store(data, tmp_path):
+    run = whole_run()
+    packed = pack(CelebATFDS(data), tmp_path / "packed", size=16, crop="center", progress=False)  # as its faces are
     for where, out in ((packed.path, "packed.npz"), (data, "decoded.npz")):
         attribute_vectors.main(run, where, kind="regression", out=tmp_path / out)
     one, other = (AttributeVectors.load(tmp_path / name) for name in ("packed.npz", "decoded.npz"))

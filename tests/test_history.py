@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from experiments import runs
-from jvae.config import BOOK
 from jvae.data.packed import pack
 from jvae.errors import InputError
 from jvae.files import holder, locked
@@ -16,37 +15,38 @@ from jvae.training.log import METRICS, read_rows
 from jvae.training.loop import train
 from jvae.training.run import LOCK, claim_run
 from tests.faces import small_store
+from tests.runs import ONE, TINY
 from tests.test_faces import Plain
 
-CFG = BOOK.replace(widths=(4, 8), latent_dim=6, image_size=16, batch_size=8, chunk_steps=2, steps=4, eval_every=2)
+SHORT = TINY.replace(steps=6, eval_every=3)
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "runs" / "one"
-    claim_run(folder, CFG)
+    claim_run(folder, SHORT)
     return folder
 
 
 def test_a_run_says_what_made_it(tmp_path):
     run, store = tmp_path / "runs" / "one", small_store()
-    train(CFG, store, run, progress=False)
+    train(SHORT, store, run, mesh=ONE, progress=False)
     start, end = read_rows(run / HISTORY)
-    assert start["total"] == 4 and start["data"] == {
+    assert start["total"] == 6 and start["data"] == {
         "path": str(store.path), "checksum": store.checksum, "images": len(store)
     }  # fmt: skip
     assert start["versions"]["jax"] and start["devices"] and start["processes"] == 1
-    assert (end["state"], end["step"]) == ("finished", 4)
+    assert (end["state"], end["step"]) == ("finished", 6)
     now = standing(run)
-    assert (now.state, now.step, now.total, now.preset) == ("finished", 4, 4, "book")
+    assert (now.state, now.step, now.total, now.preset) == ("finished", 6, 6, "tiny")
     scored = [row for row in read_rows(run / METRICS) if row["split"] == "validation"]
-    assert now.objective == min(row["objective"] for row in scored) and now.best_step in (2, 4)
+    assert now.objective == min(row["objective"] for row in scored) and now.best_step in (3, 6)
 
     other = pack(Plain(), tmp_path / "other", size=16, crop="center", progress=False)
     with pytest.raises(InputError, match=f"was trained on .* {store.checksum}, and .* has {other.checksum}: give the"):
-        train(CFG.replace(steps=8), other, run, progress=False)
+        train(SHORT.replace(steps=12), other, run, mesh=ONE, progress=False)
     assert standing(run).state == "finished"  # what was refused is not a call
-    train(CFG.replace(steps=5), store, run, progress=False, stopped=lambda: signal.SIGTERM)
+    train(SHORT.replace(steps=7), store, run, mesh=ONE, progress=False, stopped=lambda: signal.SIGTERM)
     assert standing(run)[:2] == (run, "stopped") and standing(run).why == "signal 15"
 
 
@@ -86,9 +86,9 @@ def test_the_list(run, monkeypatch, capsys):
         "".join(json.dumps({"step": s, "split": "validation", "objective": o}) + "\n" for s, o in [(4, 3.0), (9, 5.0)])
     )
     inner = run.parent / "sweep" / "two"
-    claim_run(inner, CFG)
+    claim_run(inner, SHORT)
     broken = run.parent / "sweep" / "broken"
-    claim_run(broken, CFG)
+    claim_run(broken, SHORT)
     (broken / "config.json").write_text("{")
     assert find_runs(run.parent) == [run, broken, inner]
     shown = table([standing(r) for r in find_runs(run.parent)], run.parent)

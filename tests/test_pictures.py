@@ -22,17 +22,15 @@ from experiments import (
     vector_map,
 )
 from jvae import cli
-from jvae.config import BOOK
 from jvae.errors import InputError
 from jvae.frozen import load
-from jvae.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.judge import Recipe, train_judge
-from jvae.training.loop import init_state, run_keys
+from jvae.training.loop import init_state
 from jvae.training.run import claim_run
 from tests.faces import small_store
+from tests.runs import KEYS, ONE, TINY
 
-CFG = BOOK.replace(image_size=16, widths=(4, 8), latent_dim=6)
 NAMES = [str(name) for name in small_store().image_ids[:4]]
 A, B, C, D = NAMES
 
@@ -41,11 +39,11 @@ A, B, C, D = NAMES
 def run(tmp_path_factory):
     """A run that was not trained, of large weights, so that its pictures differ."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    mesh = make_mesh(jax.devices()[:1])
-    state = init_state(run_keys(0, mesh)[0], cfg=CFG, total_steps=1, mesh=mesh)
-    claim_run(folder, CFG)
+    state = jax.device_get(init_state(KEYS[0], cfg=TINY, total_steps=17, mesh=ONE))
+    large = {"params": jax.tree.map(lambda x: 3 * x, state.params), "batch_stats": state.batch_stats}
+    claim_run(folder, TINY)
     with Checkpoints(folder) as checkpoints:
-        checkpoints.save(0, state._replace(params=jax.tree.map(lambda x: 3 * x, state.params)), objective=1.0)
+        checkpoints.save(0, jax.device_put(state._replace(**large, average=large)), objective=1.0)
     return folder
 
 

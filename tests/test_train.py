@@ -25,7 +25,7 @@ from jvae.training.run import read_config
 from jvae.training.stop import StopRequest
 from tests.faces import small_store
 from tests.faults import drift
-from tests.runs import KEYS, ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, train_whole
+from tests.runs import KEYS, ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def whole(store, tmp_path_factory):
+def whole():
     """A run that was never stopped."""
-    return train_whole(store, tmp_path_factory.mktemp("whole"))
+    return whole_run()
 
 
 def test_a_run_leaves_everything_behind(whole):
@@ -197,11 +197,11 @@ def test_a_run_that_failed_before_its_first_checkpoint_may_change_its_settings(s
     for broken in (TINY.replace(batch_size=1000), TINY.replace(learning_rate=1e30)):  # no batch; not finite
         with pytest.raises(InputError):
             train(broken, store, run, mesh=ONE, progress=False)
-    mended = TINY.replace(steps=3, latent_dim=5)
+    mended = TINY.replace(steps=3)
     assert train(mended, store, run, mesh=ONE, progress=False).step == 3
     assert read_config(run) == mended
-    with pytest.raises(InputError, match=r"latent_dim=5 \(now 6\)"):
-        train(TINY, store, run, mesh=ONE, progress=False)
+    with pytest.raises(InputError, match=r"learning_rate=0\.005 \(now 1e\+30\)"):
+        train(TINY.replace(learning_rate=1e30), store, run, mesh=ONE, progress=False)
 
 
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(store, tmp_path):
@@ -219,7 +219,8 @@ def test_a_store_that_the_layers_cannot_halve_is_refused(store, tmp_path):
 
 
 def test_training_in_bfloat16_works_on_a_cpu(store, tmp_path):
-    outcome = train(TINY.replace(dtype="bfloat16", steps=3), store, tmp_path / "run", mesh=ONE, progress=False)
+    cfg = TINY.replace(dtype="bfloat16", widths=(4,), steps=3)
+    outcome = train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
     assert outcome.scores is not None and np.isfinite(outcome.scores.objective)
 
 
@@ -342,7 +343,7 @@ def test_sigterm_in_the_script_saves_and_leaves(store, tmp_path):
 
     script = Path(__file__).parents[1] / "experiments" / "train.py"
     run = tmp_path / "run"
-    flags = "--preset demo --widths 4 8 --latent-dim 6 --batch-size 8 --chunk-steps 2 --steps 1000000".split()
+    flags = "--preset demo --widths 4 --latent-dim 6 --batch-size 8 --chunk-steps 2 --steps 1000000".split()
     command = [sys.executable, str(script), "--data", str(store.path), "--out", str(run), *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

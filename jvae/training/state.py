@@ -53,8 +53,9 @@ def learning_rate(cfg: Config, total_steps: int, peak: Any = None) -> optax.Sche
 
     def rate(step: Any) -> Any:
         xp = jnp if isinstance(step, jax.Array) else np
-        share = xp.clip((step - cfg.warmup_steps) / falling, 0, 1)
-        rest = (1 + xp.cos(np.pi * share)) / 2 if cfg.schedule == "cosine" else 1.0
+        rest = 1.0
+        if cfg.schedule == "cosine":
+            rest = (1 + xp.cos(np.pi * xp.clip((step - cfg.warmup_steps) / falling, 0, 1))) / 2
         warm = xp.minimum(step / cfg.warmup_steps, 1) if cfg.warmup_steps else 1.0
         return peak * warm * rest
 
