@@ -108,7 +108,9 @@ def edit(
     for i in judged_attributes(judge, images, attrs):
         start = z[~attrs[:, i]]
         start = start[:: max(1, len(start) // faces)][:faces]
-        said = np.asarray(yes(model.variables, start, vectors[store.attribute_names[i]].vector.astype(np.float32)))
+        always = np.resize(start, (faces, z.shape[1]))  # one program for all attributes
+        said = yes(model.variables, always, vectors[store.attribute_names[i]].vector.astype(np.float32))
+        said = np.asarray(said)[: len(start)]
         without = said[~said[:, 0, i]]
         turned = np.delete(without != without[:, :1], i, axis=2)
         none = np.zeros(len(FACTORS))  # where the judge sees the attribute on every face from the start

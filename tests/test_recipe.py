@@ -1,5 +1,7 @@
 """The comparison of recipes: its arithmetic, and its parts on a small store. No speed is asserted."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ CURVE = [Point(1, 10.0, 0.03, 0.0), Point(2, 20.0, 0.02, 0.0), Point(3, 30.0, 0.
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe") / "store"
-    return pack(RenderedFaces(600, size=32), folder, size=32, crop="center", progress=False)
+    return pack(RenderedFaces(600, size=64), folder, size=64, crop="center", progress=False)
 
 
 def test_objective_is_the_books():
@@ -70,7 +72,7 @@ def test_latents_are_compared_where_both_have_a_figure():
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """The presets made small, and the benchmark's files in `tmp_path`."""
-    small = {"widths": (2, 4, 4), "latent_dim": 4, "steps": None, "chunk_steps": 4}
+    small = {"widths": (2,), "latent_dim": 4, "steps": None, "chunk_steps": 4}
 
     def preset_of(name):
         return preset(name).replace(**small | {"epochs": 1.0} if name == "celeba64" else small)
@@ -84,8 +86,8 @@ def tiny(monkeypatch, tmp_path):
     return written
 
 
-def test_the_whole_comparison(tiny, tmp_path, monkeypatch, capsys):
-    store = pack(RenderedFaces(400, size=64), tmp_path / "store", size=64, crop="center", progress=False)
+def test_the_whole_comparison(tiny, store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_recipe, "edit", functools.partial(edit, faces=5))
     monkeypatch.setattr(bench_recipe, "pytorch_curve", lambda cfg, store, count: iter([(CURVE[0], None)]))
     bench_recipe.main(path=store.path, epochs=1, points=2)
     curves = pd.read_csv(tmp_path / "results" / f"recipe-{bench_recipe.timing.platform()}.csv")
@@ -102,7 +104,7 @@ def test_without_images_it_says_what_it_needs(capsys):
 
 def test_a_curve_is_trained_and_scored(store):
     cfg = preset("book").replace(
-        image_size=32, widths=(4, 8), latent_dim=6, batch_size=32, epochs=6, learning_rate=5e-3, chunk_steps=4
+        image_size=64, widths=(4,), latent_dim=6, batch_size=32, epochs=6, learning_rate=5e-3, chunk_steps=4
     )
     found = list(bench_recipe.our_curve(cfg, store, 2))
     points, model = [point for point, _ in found], found[-1][1]

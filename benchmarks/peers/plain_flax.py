@@ -52,7 +52,7 @@ def init_state(cfg: Config) -> TrainState:
     """At step 0, with Adam."""
     model = VAE(cfg)
     keys: Any = dict(zip(("params", "sample", "dropout"), jax.random.split(jax.random.key(0), 3), strict=True))
-    variables = model.init(keys, jnp.zeros((1, cfg.image_size, cfg.image_size, 3)))
+    variables = jax.jit(model.init)(keys, jnp.zeros((1, cfg.image_size, cfg.image_size, 3)))
     tx = optax.adam(cfg.learning_rate, eps=cfg.adam_epsilon)
     return TrainState.create(
         apply_fn=model.apply, params=variables["params"], tx=tx, batch_stats=variables["batch_stats"]
