@@ -10,7 +10,7 @@ from jvae.config import Config
 from jvae.data.feed import Chunk, Feed
 from jvae.mesh import make_mesh, replicated
 from jvae.training.loop import run_keys
-from jvae.training.state import State, init_state
+from jvae.training.state import State, hyperparameters, init_state
 from jvae.training.step import Metrics, compile_chunk
 
 
@@ -36,9 +36,10 @@ class Trainer:
         init_key, order_key, self._key = run_keys(cfg.seed, mesh)
         rows = np.arange(len(images)) if rows is None else rows
         self.feed = Feed.of_run(cfg, images, rows, key=order_key, mesh=mesh)
-        self.state: State = init_state(init_key, cfg=cfg, total_steps=total_steps, mesh=mesh)
-        self.compiled, self.compile_s = compile_chunk(cfg, total_steps, mesh, self.feed.shapes)
+        self.state: State = init_state(init_key, cfg=cfg, mesh=mesh)
+        self.compiled, self.compile_s = compile_chunk(cfg, mesh, self.feed.shapes)
         self._chunk_steps, self._whole = cfg.chunk_steps, replicated(mesh)
+        self._hyper = jax.device_put(hyperparameters(cfg, total_steps), self._whole)
         self._chunks: Iterator[Chunk] = self.feed.chunks(0)
 
     def next_chunk(self) -> Chunk:
@@ -48,7 +49,7 @@ class Trainer:
     def dispatch(self, chunk: Chunk, steps: int | None = None) -> Metrics:
         """Starts the first `steps` steps of a chunk, or all, and does not wait for their end."""
         count = jax.device_put(np.int32(self._chunk_steps if steps is None else steps), self._whole)
-        self.state, metrics = self.compiled(self.state, chunk, count, self._key)
+        self.state, metrics = self.compiled(self.state, chunk, count, self._key, self._hyper)
         return metrics
 
     def __call__(self) -> None:

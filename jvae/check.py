@@ -58,7 +58,7 @@ def _check_run(run: Path) -> Iterator[tuple[Path, str | None]]:
     yield config
     steps = steps_of(run)
     if steps and config[1] is None:  # which says what the checkpoints should hold
-        like = state_shapes(read_config(run), 1, make_mesh())
+        like = state_shapes(read_config(run), make_mesh())
         with Checkpoints(run, read_only=True) as checkpoints:
             for step in steps:
                 yield run / CHECKPOINTS / str(step), checkpoints.verify(step, like)

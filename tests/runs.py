@@ -36,7 +36,7 @@ def whole_run() -> Path:
 
 
 def last_state(run, cfg=TINY):
-    like = loop.init_state(KEYS[0], cfg=cfg, total_steps=17, mesh=ONE)
+    like = loop.init_state(KEYS[0], cfg=cfg, mesh=ONE)
     with Checkpoints(run, read_only=True) as checkpoints:
         return jax.device_get(checkpoints.restore(like))
 

@@ -28,7 +28,7 @@ def count(tree) -> int:
 
 @pytest.fixture(scope="module")
 def params() -> int:
-    return count(state_shapes(SMALL, 1, make_mesh()).params)
+    return count(state_shapes(SMALL, make_mesh()).params)
 
 
 def test_plain_flax_has_our_parameters(params):

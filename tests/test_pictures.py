@@ -39,7 +39,7 @@ A, B, C, D = NAMES
 def run(tmp_path_factory):
     """A run that was not trained, of large weights, so that its pictures differ."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    state = jax.device_get(init_state(KEYS[0], cfg=TINY, total_steps=17, mesh=ONE))
+    state = jax.device_get(init_state(KEYS[0], cfg=TINY, mesh=ONE))
     large = {"params": jax.tree.map(lambda x: 3 * x, state.params), "batch_stats": state.batch_stats}
     claim_run(folder, TINY)
     with Checkpoints(folder) as checkpoints:

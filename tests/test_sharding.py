@@ -37,7 +37,7 @@ from jvae.compiled import keep_compiled
 from jvae.data.feed import Feed, select
 from jvae.mesh import along_data, make_mesh, replicated
 from jvae.training.loop import run_keys
-from jvae.training.state import init_state
+from jvae.training.state import hyperparameters, init_state
 from jvae.training.step import train_chunk
 from tests.test_sharding import CFG, DEVICES
 
@@ -45,14 +45,14 @@ keep_compiled()
 assert len(jax.devices()) == DEVICES
 mesh = make_mesh()
 keys = run_keys(0, mesh)
-state = init_state(keys[0], cfg=CFG, total_steps=17, mesh=mesh)
+state = init_state(keys[0], cfg=CFG, mesh=mesh)
 print("parameters", sum(leaf.size for leaf in jax.tree.leaves(state.params)))
-count = jax.device_put(np.int32(3), replicated(mesh))
+count, hyper = jax.device_put((np.int32(3), hyperparameters(CFG, 17)), replicated(mesh))
 images = np.zeros((40, 16, 16, 3), np.uint8)
 for residency in ("resident", "streamed"):
     feed = Feed(images, np.arange(40), batch_size=16, chunk_steps=3, key=keys[1], mesh=mesh, residency=residency)
     chunk = next(feed.chunks(0))
-    lowered = train_chunk.lower(state, chunk, count, keys[2], cfg=CFG, total_steps=17, mesh=mesh)
+    lowered = train_chunk.lower(state, chunk, count, keys[2], hyper, cfg=CFG, mesh=mesh)
     open(f"{sys.argv[1]}/{residency}.txt", "w").write(lowered.compile().as_text())
 wrong = chunk._replace(images=jax.device_put(chunk.images, along_data(mesh, 2)))  # split on the height
 text = jax.jit(select, static_argnames="mesh").lower(wrong, count, mesh=mesh).compile().as_text()

@@ -37,16 +37,20 @@ def store():
 
 
 @pytest.fixture(scope="module", params=["in turn", "at once"])
-def swept(request, store, tmp_path_factory):
+def mode(request):
+    """How a device trains its models: in turn, as on a CPU, or at once, as on an accelerator."""
+    jax.clear_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many, "on_accelerator", lambda mesh: request.param == "at once")
+        yield request.param
+    jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def swept(mode, store, tmp_path_factory):
     """A sweep over all devices, one of its models failing, and its outcome."""
     out = tmp_path_factory.mktemp("swept") / "sweep"
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "at once":  # as on an accelerator
-            patch.setattr(many, "on_accelerator", lambda mesh: True)
-            jax.clear_caches()
-        outcome = sweep(CONFIGS, store, out, progress=False)
-    jax.clear_caches()
-    return out, outcome
+    return out, sweep(CONFIGS, store, out, progress=False)
 
 
 def losses(run):

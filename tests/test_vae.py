@@ -111,7 +111,7 @@ def test_keys_decide_sample_and_dropout(small):
 
 
 def test_samples_follow_the_posterior():
-    posterior = vae.Posterior(*(np.full((100_000, 1), value, np.float32) for value in (2, np.log(9))))
+    posterior = vae.Posterior(*(jnp.full((100_000, 1), value) for value in (2.0, np.log(9))))
     z = np.asarray(jax.jit(vae.Posterior.sample)(posterior, KEY))
     np.testing.assert_allclose([z.mean(), z.std()], [2, 3], rtol=0.02)
 

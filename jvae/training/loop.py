@@ -26,7 +26,7 @@ from jvae.training.checkpoint import Checkpoints
 from jvae.training.history import recorded
 from jvae.training.log import Log, NoLog
 from jvae.training.run import claimed
-from jvae.training.state import init_state, learning_rate, make_model, state_shapes
+from jvae.training.state import hyperparameters, init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
 
 VALIDATION_IMAGES = 2048
@@ -90,7 +90,7 @@ def train(
         recorded(run, store, total) as call,
         Checkpoints(run) as checkpoints,
     ):
-        resumed = checkpoints.restore(state_shapes(cfg, total, mesh))
+        resumed = checkpoints.restore(state_shapes(cfg, mesh))
         step = int(resumed.step) if resumed else 0
         if step >= total:
             call.ended(step)
@@ -98,8 +98,9 @@ def train(
         read = [share(part) for part in (rows, store.indices("validation"))]
         checking = beside.submit(store.verify, *read)
         feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
-        compiling = beside.submit(compile_chunk, cfg, total, mesh, feed.shapes)  # most of what a start takes
-        state = resumed or init_state(init_key, cfg=cfg, total_steps=total, mesh=mesh)
+        compiling = beside.submit(compile_chunk, cfg, mesh, feed.shapes)  # most of what a start takes
+        state = resumed or init_state(init_key, cfg=cfg, mesh=mesh)
+        hyper = put(hyperparameters(cfg, total), whole)
         validate = Validation(cfg, store, run, mesh)
         stop = Stopped(stopped, mesh)
         with Log(run, step, total, progress=progress) if is_main() else NoLog() as log:
@@ -113,7 +114,7 @@ def train(
                     chunk = next(chunks)
                     steps = put(np.int32(count), whole)
                     stop.ask()
-                    state, metrics = program.run(state, chunk, steps, step_key)
+                    state, metrics = program.run(state, chunk, steps, step_key, hyper)
                 step += count
                 report.add(step, count, metrics)  # reads the chunk before this one, while this one runs
                 signum = stop.answer()
@@ -169,7 +170,7 @@ class Report:
         self, cfg: Config, log: Log | NoLog, total: int, compile_seconds: float, last_good: int | None
     ) -> None:
         self._cfg, self._log, self._last_good = cfg, log, last_good
-        self._rate = learning_rate(cfg, total)
+        self._rate = learning_rate(cfg, cfg.learning_rate, total)
         self._waiting: tuple[int, int, Metrics] | None = None
         self._clock = time.perf_counter()
         self._compiled: dict[str, float] = {"compile_seconds": compile_seconds}  # of the first row alone

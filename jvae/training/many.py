@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jvae.config import Config
 from jvae.data.feed import chunk_order
 from jvae.mesh import on_accelerator, over_models
-from jvae.training.state import State, make_model, make_optimizer
+from jvae.training.state import Hyperparameters, State, make_model, make_optimizer
 from jvae.training.step import Metrics, train_steps
 
 
@@ -48,19 +48,17 @@ ONE_BY_ONE = jax.extend.random.define_prng_impl(
 )
 
 
-@partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("cfg", "mesh"), donate_argnames="state")
 def sweep_chunk(
     state: State,
     step_keys: jax.Array,
     order_keys: jax.Array,
-    rates: jax.Array,
-    weights: jax.Array,
+    hyper: Hyperparameters,
     images: jax.Array,
     step: jax.Array,
     count: jax.Array,
     *,
     cfg: Config,
-    total_steps: int,
     mesh: Mesh,
 ) -> tuple[State, Metrics]:
     """The first `count` of cfg.chunk_steps steps of m models, in one call.
@@ -69,13 +67,11 @@ def sweep_chunk(
       state: of the models, every leaf [m,…], split over the devices; donated.
       step_keys: uint32 [m,4], the data of each run's key.
       order_keys: uint32 [m,4], likewise of the order of the images; or [4], and all models see the same batches.
-      rates: float32 [m], peak learning rates.
-      weights: float32 [m], r_loss_factor.
+      hyper: every one [m].
       images: uint8 [n,h,w,3], every training image, whole on every device.
       step: int32 scalar, of the state.
       count: int32 scalar.
       cfg: what the models share.
-      total_steps: of the whole run.
       mesh: of the models.
 
     Returns:
@@ -84,15 +80,15 @@ def sweep_chunk(
     model = make_model(cfg, mesh)
     own_order = order_keys.ndim == 2
 
-    def one(state, step_key, order_key, rate, weight, images, step, count):
+    def one(state, step_key, order_key, hyper, images, step, count):
         wrap = partial(jax.random.wrap_key_data, impl=ONE_BY_ONE)
         order = chunk_order(wrap(order_key), step, n=len(images), b=cfg.batch_size, k=cfg.chunk_steps)  # [k,b]
-        tx = make_optimizer(cfg, total_steps, rate)
+        tx, weight = make_optimizer(cfg, hyper), hyper.r_loss_factor
         return train_steps(
             model, tx, weight, lambda i: images[order[i]], state, count, wrap(step_key), length=cfg.chunk_steps
         )
 
-    split = (True, True, own_order, True, True, False, False, False)
+    split = (True, True, own_order, True, False, False, False)
 
     def in_turn(*args):
         own = tuple(x for x, each in zip(args, split, strict=True) if each)
@@ -106,5 +102,5 @@ def sweep_chunk(
     # A model fills a CPU by itself, and several at once leave its caches: four were half as fast, each, as one by one.
     at_once = jax.vmap(one, in_axes=tuple(0 if each else None for each in split))
     return over_models(at_once if on_accelerator(mesh) else in_turn, mesh, split)(
-        state, step_keys, order_keys, rates, weights, images, step, count
+        state, step_keys, order_keys, hyper, images, step, count
     )

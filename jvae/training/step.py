@@ -16,7 +16,15 @@ from jvae.data.feed import Chunk, select
 from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
-from jvae.training.state import State, averaged, make_model, make_optimizer, state_shapes
+from jvae.training.state import (
+    Hyperparameters,
+    State,
+    averaged,
+    hyperparameters,
+    make_model,
+    make_optimizer,
+    state_shapes,
+)
 
 
 class Metrics(NamedTuple):
@@ -103,9 +111,9 @@ def train_steps(
     return lax.fori_loop(0, count, body, (state, history))
 
 
-@functools.partial(jax.jit, static_argnames=("cfg", "total_steps", "mesh"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnames=("cfg", "mesh"), donate_argnames="state")
 def train_chunk(
-    state: State, chunk: Chunk, count: jax.Array, key: jax.Array, *, cfg: Config, total_steps: int, mesh: Mesh
+    state: State, chunk: Chunk, count: jax.Array, key: jax.Array, hyper: Hyperparameters, *, cfg: Config, mesh: Mesh
 ) -> tuple[State, Metrics]:
     """The compiled loop: the first `count` steps of a chunk in one call.
 
@@ -116,44 +124,42 @@ def train_chunk(
       chunk: k = cfg.chunk_steps batches.
       count: int32 scalar, at most k.
       key: the run's.
+      hyper: of the run; `cfg` says nothing of these numbers.
       cfg: of the run.
-      total_steps: of the whole run, for the learning rate.
       mesh: the devices.
 
     Returns:
       The state after the steps, and metrics [k], NaN past `count`.
     """
-    model, tx = make_model(cfg, mesh), make_optimizer(cfg, total_steps)
-    weight = loss.loss_weights(cfg).r_loss_factor
+    model, tx, weight = make_model(cfg, mesh), make_optimizer(cfg, hyper), hyper.r_loss_factor
     out = train_steps(model, tx, weight, lambda i: select(chunk, i, mesh), state, count, key, length=cfg.chunk_steps)
     return lax.with_sharding_constraint(out, replicated(mesh))
 
 
 class Program(NamedTuple):
-    """`train_chunk` compiled for one run: called with state, chunk, count and key.
+    """`train_chunk` compiled for one run: called with state, chunk, count, key and hyperparameters.
 
     Attributes:
       run: the program.
       seconds: that tracing and compiling took.
     """
 
-    run: Callable[[State, Chunk, jax.Array, jax.Array], tuple[State, Metrics]]
+    run: Callable[[State, Chunk, jax.Array, jax.Array, Hyperparameters], tuple[State, Metrics]]
     seconds: float
 
 
 @functools.lru_cache(maxsize=8)
-def compile_chunk(cfg: Config, total_steps: int, mesh: Mesh, chunk: Chunk) -> Program:
+def compile_chunk(cfg: Config, mesh: Mesh, chunk: Chunk) -> Program:
     """Compiles `train_chunk` ahead of its first call, so that it may go on while the rest of a run is prepared.
 
     Args:
       cfg: of the run.
-      total_steps: of the whole run.
       mesh: the devices.
       chunk: of shapes instead of arrays.
     """
     start = time.perf_counter()
-    state, whole = state_shapes(cfg, total_steps, mesh), replicated(mesh)
-    key, count = jax.eval_shape(lambda: (jax.random.key(0, impl="rbg"), jnp.int32(0)))
-    key, count = (jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole) for x in (key, count))
-    lowered = train_chunk.lower(state, chunk, count, key, cfg=cfg, total_steps=total_steps, mesh=mesh)
+    state, whole = state_shapes(cfg, mesh), replicated(mesh)
+    rest = jax.eval_shape(lambda: (jnp.int32(0), jax.random.key(0, impl="rbg"), hyperparameters(cfg, 1)))
+    rest = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), rest)
+    lowered = train_chunk.lower(state, chunk, *rest, cfg=cfg, mesh=mesh)
     return Program(lowered.compile(), time.perf_counter() - start)

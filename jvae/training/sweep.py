@@ -33,7 +33,7 @@ from jvae.training.log import Log
 from jvae.training.loop import VALIDATION_IMAGES, Report, run_keys
 from jvae.training.many import sweep_chunk
 from jvae.training.run import claimed
-from jvae.training.state import State, init_state, make_model, state_shapes
+from jvae.training.state import Hyperparameters, State, hyperparameters, init_state, make_model, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.variants import WEIGHTS, Row
 
@@ -107,10 +107,10 @@ def sweep(
         if step < total:
             store.verify()
             images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
-            fixed = (*_keys_and_weights(members, shared_batches, mesh), images)
+            fixed = (*_keys_and_numbers(members, total, shared_batches, mesh), images)
             counts = jax.device_put((np.int32(step), np.int32(1)), replicated(mesh))
             began = time.perf_counter()
-            program = sweep_chunk.lower(state, *fixed, *counts, cfg=cfg, total_steps=total, mesh=mesh).compile()
+            program = sweep_chunk.lower(state, *fixed, *counts, cfg=cfg, mesh=mesh).compile()
             compile_seconds = time.perf_counter() - began
             waiting: tuple[int, int, Metrics] | None = None
             bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
@@ -258,7 +258,7 @@ def _begin(members: Sequence[_Member], out: Path, cfg: Config, total: int, mesh:
       InputError: they are at different steps.
     """
     on_one = first_device(mesh)
-    like = state_shapes(cfg, total, on_one)
+    like = state_shapes(cfg, on_one)
     if any(member.checkpoints.steps for member in members) and (out / SWEEP).is_file():
         failed = {row["name"]: row["failed"] for row in json.loads((out / SWEEP).read_text())}
         for member in members:
@@ -280,21 +280,22 @@ def _begin(members: Sequence[_Member], out: Path, cfg: Config, total: int, mesh:
     stacked = []
     for member, state in states.items():
         key = run_keys(member.cfg.seed, on_one)[0]
-        state = state or init_state(key, cfg=cfg, total_steps=total, mesh=on_one)
+        state = state or init_state(key, cfg=cfg, mesh=on_one)
         stacked.append(jax.device_get(state))
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 
 
-def _keys_and_weights(members: Sequence[_Member], shared_batches: bool, mesh: Mesh) -> tuple[jax.Array, ...]:
-    """What `sweep_chunk` takes of the models: keys of their steps and orders, peak rates, loss weights."""
+def _keys_and_numbers(
+    members: Sequence[_Member], total: int, shared_batches: bool, mesh: Mesh
+) -> tuple[jax.Array, jax.Array, Hyperparameters]:
+    """What `sweep_chunk` takes of the models: keys of their steps and orders, and hyperparameters."""
     of_seed = (run_keys(member.cfg.seed, first_device(mesh)) for member in members)
     keys = np.stack([jax.device_get(jax.random.key_data(three)) for three in of_seed])  # [m,3,4]
-    rates = np.array([member.cfg.learning_rate for member in members], np.float32)
-    weights = np.array([loss.loss_weights(member.cfg).r_loss_factor for member in members], np.float32)
+    hyper = jax.tree.map(lambda *of_models: np.stack(of_models), *(hyperparameters(m.cfg, total) for m in members))
     order_keys = keys[0, 1] if shared_batches else keys[:, 1]
     split = along_models(mesh)
-    shardings = (split, replicated(mesh) if shared_batches else split, split, split)
-    return jax.device_put((keys[:, 2], order_keys, rates, weights), shardings)
+    shardings = (split, replicated(mesh) if shared_batches else split, split)
+    return jax.device_put((keys[:, 2], order_keys, hyper), shardings)
 
 
 def _report(members: Sequence[_Member], chunk: tuple[int, int, Metrics] | None, speed: _Speed) -> None:

@@ -125,7 +125,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _state(step: int) -> State:
     """A state that differs from step to step."""
-    return _drawn(state_shapes(CFG, 20, make_mesh(jax.devices()[:1])), step)._replace(step=np.int32(step))
+    return _drawn(state_shapes(CFG, make_mesh(jax.devices()[:1])), step)._replace(step=np.int32(step))
 
 
 def _drawn(shapes: Any, seed: int) -> Any:
@@ -155,7 +155,7 @@ def _read_store(folder: Path) -> Any:
 def _resume(folder: Path) -> Any:
     mesh = make_mesh(jax.devices()[:1])
     with Checkpoints(folder / "run") as checkpoints:
-        return jax.device_get(checkpoints.restore(state_shapes(CFG, 20, mesh)))
+        return jax.device_get(checkpoints.restore(state_shapes(CFG, mesh)))
 
 
 def _read_vectors(folder: Path) -> Any:
