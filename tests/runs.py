@@ -16,6 +16,7 @@ from jvae.mesh import make_mesh
 from jvae.training import loop
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.loop import train
+from jvae.training.state import state_shapes
 from tests.faces import small_store
 
 TINY = BOOK.replace(
@@ -36,7 +37,7 @@ def whole_run() -> Path:
 
 
 def last_state(run, cfg=TINY):
-    like = loop.init_state(KEYS[0], cfg=cfg, mesh=ONE)
+    like = state_shapes(cfg, ONE)
     with Checkpoints(run, read_only=True) as checkpoints:
         return jax.device_get(checkpoints.restore(like))
 

@@ -31,8 +31,7 @@ from jvae.training.run import claim_run
 from tests.faces import small_store
 from tests.runs import KEYS, ONE, TINY
 
-NAMES = [str(name) for name in small_store().image_ids[:4]]
-A, B, C, D = NAMES
+NAMES = A, B, C, D = [f"rendered-{i:06d}" for i in range(4)]
 
 
 @pytest.fixture(scope="module")

@@ -294,7 +294,7 @@ def test_inference_takes_the_moving_average(store):
         decay = min(0.9, (1 + step) / (10 + step))
         expected = jax.tree.map(lambda a, x, d=decay: d * a + (1 - d) * x, expected, jax.device_get(state.trained))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state.variables, expected)
-    without = loop.init_state(KEYS[0], cfg=TINY.replace(ema_decay=0.0), mesh=ONE)
+    without = state_shapes(TINY.replace(ema_decay=0.0), ONE)
     assert without.average is None and without.variables["params"] is without.params
 
 
