@@ -20,7 +20,7 @@ from jvae.training.variants import Row, grid, table
 from tests.faces import small_store
 
 TINY = BOOK.replace(
-    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=14,
+    preset="tiny", image_size=16, widths=(4,), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=14,
     learning_rate=5e-3, schedule="cosine", warmup_steps=2, ema_decay=0.9,
 )  # fmt: skip
 CONFIGS = {

@@ -4,6 +4,7 @@ Szegedy et al. (2016), "Rethinking the Inception Architecture for Computer Visio
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -126,6 +127,7 @@ class InceptionV3(nn.Module):
         return x.mean((1, 2))
 
 
+@functools.cache
 def shapes() -> Any:
     """The variables of the network, as shapes."""
     return jax.eval_shape(InceptionV3().init, jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3)))
