@@ -127,8 +127,17 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     def total_steps(self, train_images: int) -> int:
-        """Optimiser steps of the whole run over `train_images` images: `steps`, or `epochs` in whole batches."""
-        return self.steps if self.steps is not None else max(1, round(self.epochs * (train_images // self.batch_size)))
+        """Optimiser steps of the whole run over `train_images` images: `steps`, or `epochs` in whole batches.
+
+        Raises:
+          InputError: they are more than an int32 counts.
+        """
+        if self.steps is not None:
+            return self.steps
+        total = max(1, round(self.epochs * (train_images // self.batch_size)))
+        if total > _MOST:
+            raise InputError(f"epochs={self.epochs:g} are {total} steps: must be at most {_MOST}, give fewer epochs")
+        return total
 
     def to_json(self) -> str:
         """One JSON object with every field."""

@@ -67,6 +67,8 @@ def test_unknown_preset_suggests():
 def test_total_steps():
     assert BOOK.replace(epochs=2.0).total_steps(100) == 2 * 3  # whole batches of 32
     assert BOOK.replace(epochs=2.0, steps=5).total_steps(100) == 5
+    with pytest.raises(InputError, match=r"epochs=1e\+09 are 3000000000 steps: must be at most 2147483647, give fewer"):
+        BOOK.replace(epochs=1e9).total_steps(100)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"widths": [1], "colour": 3}'])
