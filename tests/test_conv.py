@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +5,7 @@ import pytest
 from jax import lax
 
 from jvae.models import conv
+from tests.gradients import value_and_gradients
 
 SHAPES = [(2, 8, 8, 3, 5), (1, 2, 2, 1, 1), (3, 6, 10, 7, 4), (5, 16, 4, 32, 3), (2, 4, 4, 64, 64)]
 
@@ -24,13 +23,6 @@ def arrays(b, h, width, c, o, dtype=jnp.float32):
     rng = np.random.default_rng(0)
     shapes = (b, h, width, c), (3, 3, c, o), (b, h // 2, width // 2, o)
     return [jnp.asarray(rng.standard_normal(shape, np.float32), dtype) for shape in shapes]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def value_and_gradients(function, x, w, y):
-    """Of one argument order for all: function(x, w), and what y becomes on its way back to x and w."""
-    value, pull = jax.vjp(function, x, w)
-    return value, *pull(y)
 
 
 def close(actual, expected, rtol=2e-5):
