@@ -20,7 +20,7 @@ from jvae.training.state import state_shapes
 from tests.faces import small_store
 
 TINY = BOOK.replace(
-    preset="tiny", image_size=16, widths=(4, 8), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
+    preset="tiny", image_size=16, widths=(4,), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=17,
     learning_rate=5e-3, ema_decay=0.9,
 )  # fmt: skip
 ONE = make_mesh(jax.devices()[:1])

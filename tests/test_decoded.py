@@ -24,7 +24,7 @@ from jvae.training.run import steps_of
 from tests.celeba_files import prepared_celeba
 from tests.runs import ONE, TINY, whole_run
 
-CFG = TINY.replace(preset="book", widths=(4,), batch_size=4, steps=5, eval_every=3)
+CFG = TINY.replace(preset="book", batch_size=4, steps=5, eval_every=3)
 
 
 @pytest.fixture(scope="module")

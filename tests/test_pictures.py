@@ -31,6 +31,7 @@ from jvae.training.run import claim_run
 from tests.faces import small_store
 from tests.runs import KEYS, ONE, TINY
 
+CFG = TINY.replace(widths=(4, 8))
 NAMES = A, B, C, D = [f"rendered-{i:06d}" for i in range(4)]
 
 
@@ -38,9 +39,9 @@ NAMES = A, B, C, D = [f"rendered-{i:06d}" for i in range(4)]
 def run(tmp_path_factory):
     """A run that was not trained, of large weights, so that its pictures differ."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    state = jax.device_get(init_state(KEYS[0], cfg=TINY, mesh=ONE))
+    state = jax.device_get(init_state(KEYS[0], cfg=CFG, mesh=ONE))
     large = {"params": jax.tree.map(lambda x: 3 * x, state.params), "batch_stats": state.batch_stats}
-    claim_run(folder, TINY)
+    claim_run(folder, CFG)
     with Checkpoints(folder) as checkpoints:
         checkpoints.save(0, jax.device_put(state._replace(**large, average=large)), objective=1.0)
     return folder
