@@ -8,21 +8,17 @@ import numpy as np
 import pytest
 
 import jvae
-from jvae.config import BOOK
 from jvae.errors import InputError
-from jvae.mesh import make_mesh
 from jvae.training import many
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
 from jvae.training.sweep import sweep
 from jvae.training.variants import Row, grid, table
+from tests import runs
 from tests.faces import small_store
 
-TINY = BOOK.replace(
-    preset="tiny", image_size=16, widths=(4,), latent_dim=6, batch_size=8, chunk_steps=3, eval_every=6, steps=14,
-    learning_rate=5e-3, schedule="cosine", warmup_steps=2, ema_decay=0.9,
-)  # fmt: skip
+TINY = runs.TINY.replace(steps=14, schedule="cosine", warmup_steps=2)
 CONFIGS = {
     "plain": TINY,
     "broken": TINY.replace(seed=1, learning_rate=1e30),
@@ -60,7 +56,7 @@ def losses(run):
 @pytest.fixture(scope="module")
 def alone(store, tmp_path_factory):
     """Two of the models, each trained in a run of its own, and their outcomes."""
-    out, one = tmp_path_factory.mktemp("alone"), make_mesh(jax.devices()[:1])
+    out, one = tmp_path_factory.mktemp("alone"), runs.ONE
     return out, {name: train(CONFIGS[name], store, out / name, mesh=one, progress=False) for name in ("plain", "slow")}
 
 
@@ -96,7 +92,7 @@ def test_a_model_that_fails_ends_alone(swept):
 def test_train_goes_on_with_a_model_of_a_sweep(swept, store):
     out, _ = swept
     longer = CONFIGS["other"].replace(steps=16)
-    assert train(longer, store, out / "other", mesh=make_mesh(jax.devices()[:1]), progress=False).step == 16
+    assert train(longer, store, out / "other", mesh=runs.ONE, progress=False).step == 16
     assert jvae.load(out / "other", which="last").step == 16
 
 
@@ -110,7 +106,7 @@ def test_a_sweep_stops_and_resumes(swept, store, tmp_path):
     np.testing.assert_allclose(losses(out / "plain"), losses(swept[0] / "plain"), rtol=1e-5)
     again = sweep(CONFIGS, store, out, progress=False)  # finished: only scored
     assert [row.test for row in again.rows] == [row.test for row in outcome.rows]
-    train(CONFIGS["plain"].replace(steps=15), store, out / "plain", mesh=make_mesh(jax.devices()[:1]), progress=False)
+    train(CONFIGS["plain"].replace(steps=15), store, out / "plain", mesh=runs.ONE, progress=False)
     with pytest.raises(InputError, match=r"at different steps .*plain: 15"):
         sweep(CONFIGS, store, out, progress=False)
 
