@@ -161,13 +161,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store,
     def broken_at_step_10(*args):
         program = honest(*args)
 
-        def run(*inputs):
+        def broken(*inputs):
             state, metrics = program.run(*inputs)
-            first = int(state.step) - 2  # of a whole chunk of 3
-            value = np.where(np.arange(first, first + 3) == 10, np.nan, metrics.loss).astype(np.float32)
-            return state, metrics._replace(loss=jax.device_put(value, metrics.loss.sharding))
+            end, losses = jax.device_get((state.step, metrics.loss))  # asked for by name, as the loop must
+            steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
+            return state, metrics._replace(loss=put(np.where(steps == 10, np.nan, losses), loop.replicated(ONE)))
 
-        return program._replace(run=run)
+        return program._replace(run=broken)
 
     monkeypatch.setattr(loop, "compile_chunk", broken_at_step_10)
     with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
