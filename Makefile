@@ -37,7 +37,7 @@ test: $(stamp)
 	@$(python) -m pytest -q -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: $(stamp)
-	@$(python) -m tests.faults $(ARGS)
+	@$(python) -m faults $(ARGS)
 
 # pyright runs on Node.js; where there is none, a package brings it.
 lint: $(stamp)

@@ -30,12 +30,12 @@ from benchmarks.faces import untrained, write_celeba
 from benchmarks.peers.pillow import by_pillow
 from jvae.cli import run
 from jvae.config import preset
-from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.packed import pack
-from jvae.frozen import Model
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
 from jvae.render.grid import render_grid, to_uint8
+from jvae.trained import Model
 
 BATCH = 500  # the book's
 

@@ -28,10 +28,10 @@ from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
 from jvae import cli
 from jvae.config import preset
-from jvae.data.celeba import ATTRIBUTES
-from jvae.frozen import Model
+from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.latent.encoding import Batch, attribute_statistics, check_finite, encode_step, start, stream
 from jvae.latent.vectors import AttributeVectors
+from jvae.trained import Model
 
 CELEBA = 202_599
 

@@ -14,9 +14,9 @@ from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
 from jvae import cli
 from jvae.config import Config, preset
-from jvae.frozen import Model
-from jvae.latent.paths import lerp
+from jvae.latent.trajectories import lerp
 from jvae.render.grid import render_grid
+from jvae.trained import Model
 
 # rows, columns, target on a CPU, target on a GPU
 CASES = {

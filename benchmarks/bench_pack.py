@@ -26,9 +26,10 @@ from benchmarks.faces import copy_celeba, prepare_tfds, write_celeba
 from benchmarks.peers.pillow import by_pillow
 from benchmarks.peers.tfds import DecodedByTFDS
 from jvae.cli import run
-from jvae.data.celeba import CelebAFolder, Source
 from jvae.data.packed import pack
-from jvae.data.tfds import CelebATFDS
+from jvae.data.source import Source
+from jvae.data.sources.celeba import CelebAFolder
+from jvae.data.sources.tfds import CelebATFDS
 
 CHUNK = 64  # images a task, as in packing
 

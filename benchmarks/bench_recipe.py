@@ -32,15 +32,15 @@ from jvae import cli
 from jvae.config import Config, preset
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.ranking import roc_auc
-from jvae.evaluate.reconstruction import BOOK_FACTOR, evaluate
-from jvae.files import replacing
-from jvae.frozen import Model
+from jvae.io.files import replacing
+from jvae.judge.ranking import roc_auc
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import make_mesh
 from jvae.models import vae
+from jvae.runtime.mesh import make_mesh
+from jvae.trained import Model
 from jvae.training.state import make_model
+from jvae.training.validation import BOOK_FACTOR, evaluate
 
 EPOCHS = (6, 20)  # of the book's recipe, whose objectives are to be reached
 HITS = 0.8  # share of edits that are to land where their side effects are compared

@@ -28,7 +28,7 @@ from benchmarks.faces import Repeated, untrained
 from benchmarks.faces import images as some_images
 from jvae.cli import run
 from jvae.config import preset
-from jvae.data.celeba import ATTRIBUTES
+from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.latent.encoding import attribute_statistics
 
 SMALLEST = 10_000

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.data.packed import PackedStore
-from jvae.evaluate.ranking import roc_auc
-from jvae.frozen import Model
+from jvae.judge.ranking import roc_auc
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.vae import to_float
+from jvae.trained import Model
 
 POOL = 4  # pixels a side of what the judge sees as one: a VAE's blur is finer
 FACTORS = np.arange(0, 8.5, 0.5)  # of raw vectors: 1 leads from the mean face without an attribute to the one with it

@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from jvae.config import Config
-from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.packed import PackedStore
-from jvae.data.synthetic import RenderedFaces
-from jvae.data.tfds import prepare
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
+from jvae.data.sources.rendered import RenderedFaces
+from jvae.data.sources.tfds import prepare
 from jvae.errors import InputError
-from jvae.frozen import Model
 from jvae.models import vae
+from jvae.trained import Model
 
 
 class Repeated:

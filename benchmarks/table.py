@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.timing import RESULTS, Row, comparisons, read
-from jvae.files import replacing
+from jvae.io.files import replacing
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jvae.files import replacing
-from jvae.provenance import commit, device, versions
+from jvae.io.files import replacing
+from jvae.runtime.provenance import commit, device, versions
 
 RESULTS = Path(__file__).parent / "results"
 COLLECT = "JVAE_BENCH_ROWS"  # names a file to which `write` adds its rows: how `python -m benchmarks` gathers them

@@ -8,7 +8,7 @@ import numpy as np
 
 from jvae.config import Config
 from jvae.data.feed import Chunk, Feed
-from jvae.mesh import make_mesh, replicated
+from jvae.runtime.mesh import make_mesh, replicated
 from jvae.training.loop import run_keys
 from jvae.training.state import State, hyperparameters, init_state
 from jvae.training.step import Metrics, compile_chunk

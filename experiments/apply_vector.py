@@ -12,12 +12,12 @@ import numpy as np
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
-from jvae.frozen import load_vectors
 from jvae.latent.attribute import UNIT_NAMES, Unit, factor_names, warn_beyond
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import join_grid, render_grid, split_grid
 from jvae.render.residual import render_residual
+from jvae.trained import load_vectors
 
 FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)

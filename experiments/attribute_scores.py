@@ -11,11 +11,11 @@ import jvae
 from jvae import cli
 from jvae.data.faces import open_store
 from jvae.evaluate.projections import score
-from jvae.files import replacing
-from jvae.frozen import load_vectors
+from jvae.io.files import replacing
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.charts import save_curves
 from jvae.render.figure import check_suffix
+from jvae.trained import load_vectors
 
 
 def main(

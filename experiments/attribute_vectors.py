@@ -18,7 +18,7 @@ from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import Name, find_kind, with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.processes import is_main, share, together
+from jvae.runtime.processes import is_main, share, together
 
 
 @together

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jvae.cli import run
-from jvae.data.tfds import CelebATFDS, convert
+from jvae.data.sources.tfds import CelebATFDS, convert
 
 
 def main(path: Path) -> None:

@@ -13,16 +13,16 @@ import numpy as np
 
 import jvae
 from jvae import cli
-from jvae.data.eyes import find_place
 from jvae.data.faces import crop_of
 from jvae.data.packed import preprocess
-from jvae.data.photo import align, close_up, paste, place_by_eyes, read_photo, save_photo
 from jvae.errors import InputError
-from jvae.frozen import load_vectors
 from jvae.latent.attribute import UNIT_NAMES, Unit, factor_names, warn_beyond
 from jvae.latent.kinds import Name, find_kind
+from jvae.photo.eyes import find_place
+from jvae.photo.frame import align, close_up, paste, place_by_eyes, read_photo, save_photo
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.residual import changes
+from jvae.trained import load_vectors
 
 
 def main(

@@ -12,11 +12,11 @@ import numpy as np
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store
-from jvae.frozen import load_vectors
 from jvae.latent.attribute import UNIT_NAMES, Unit, factor_names, warn_beyond
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
+from jvae.trained import load_vectors
 
 
 def main(

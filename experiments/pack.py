@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from jvae.cli import run
-from jvae.data.celeba import CelebAFolder
 from jvae.data.packed import pack
+from jvae.data.sources.celeba import CelebAFolder
 from jvae.errors import InputError
 
 
@@ -38,7 +38,7 @@ def main(
       overwrite: replace the store that is there.
     """
     if source == "rendered":
-        from jvae.data.synthetic import RenderedFaces  # here, because it imports JAX
+        from jvae.data.sources.rendered import RenderedFaces  # here, because it imports JAX
 
         faces = RenderedFaces(count=20000 if count is None else count, seed=seed, size=size)
         count = None
@@ -49,7 +49,7 @@ def main(
         if faces.message:
             print(faces.message)
     else:
-        from jvae.data.tfds import CelebATFDS
+        from jvae.data.sources.tfds import CelebATFDS
 
         faces = CelebATFDS(path)
 

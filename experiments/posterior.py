@@ -13,8 +13,8 @@ import numpy as np
 from jvae import cli
 from jvae.data.faces import open_store, pick_faces
 from jvae.errors import InputError
-from jvae.frozen import load
 from jvae.render.figure import check_suffix, save_histograms
+from jvae.trained import load
 
 
 def main(

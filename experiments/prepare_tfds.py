@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jvae.cli import run
-from jvae.data.tfds import CelebATFDS, prepare
+from jvae.data.sources.tfds import CelebATFDS, prepare
 
 
 def main(path: Path, data_dir: Path) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store, pick_faces
-from jvae.evaluate.reconstruction import evaluate
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import join_grid, render_grid, split_grid
+from jvae.training.validation import evaluate
 
 
 def main(

@@ -12,10 +12,10 @@ import jvae
 from jvae import cli
 from jvae.data.faces import open_store
 from jvae.errors import InputError
-from jvae.frozen import load_vectors
 from jvae.latent import priors
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
+from jvae.trained import load_vectors
 
 MOST = 10_000  # faces to which a mixture is fitted
 TITLES = {

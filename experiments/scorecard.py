@@ -20,14 +20,14 @@ from jvae.errors import InputError
 from jvae.evaluate import card
 from jvae.evaluate.edits import leak_matrix
 from jvae.evaluate.inception import Inception
-from jvae.evaluate.judge import Judge
-from jvae.files import replacing
-from jvae.frozen import load_vectors
+from jvae.io.files import replacing
+from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
-from jvae.processes import is_main, together
 from jvae.render.charts import save_matrices
 from jvae.render.figure import labelled
 from jvae.render.page import save_page
+from jvae.runtime.processes import is_main, together
+from jvae.trained import load_vectors
 
 
 @together

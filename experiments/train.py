@@ -8,7 +8,7 @@ from typing import Literal
 
 from jvae import cli, config
 from jvae.data.decoded import open_data
-from jvae.processes import together
+from jvae.runtime.processes import together
 from jvae.training.loop import train
 from jvae.training.stop import StopRequest
 

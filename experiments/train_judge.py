@@ -10,8 +10,8 @@ from pathlib import Path
 from jvae import cli
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.judge import MEASURES
-from jvae.processes import is_main, together
+from jvae.judge.judge import MEASURES
+from jvae.runtime.processes import is_main, together
 from jvae.training.judge import Recipe, train_judge
 
 

@@ -13,7 +13,7 @@ import jvae
 from jvae import cli
 from jvae.data.faces import find_faces, open_store
 from jvae.errors import InputError
-from jvae.latent.paths import traversals
+from jvae.latent.trajectories import traversals
 from jvae.render.figure import check_suffix, labelled, save_png
 from jvae.render.grid import render_grid, split_grid
 

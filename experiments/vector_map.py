@@ -9,11 +9,11 @@ from pathlib import Path
 
 import jvae
 from jvae import cli
-from jvae.frozen import load_vectors
 from jvae.latent import maps
 from jvae.latent.kinds import Name, find_kind
 from jvae.render.charts import save_matrices
 from jvae.render.figure import check_suffix
+from jvae.trained import load_vectors
 
 
 def main(

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jvae.config import Config, preset
     from jvae.data.packed import PackedStore, pack
-    from jvae.data.synthetic import RenderedFaces
+    from jvae.data.sources.rendered import RenderedFaces
     from jvae.errors import InputError
     from jvae.evaluate.card import score
-    from jvae.evaluate.judge import Judge
-    from jvae.frozen import Model, load
+    from jvae.judge.judge import Judge
     from jvae.latent.attribute import AttributeVector
     from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
     from jvae.latent.kinds import Kind
-    from jvae.latent.paths import apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
+    from jvae.latent.trajectories import apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
     from jvae.latent.vectors import AttributeVectors
+    from jvae.trained import Model, load
     from jvae.training.loop import train
 
 _HOMES = {
@@ -30,24 +30,24 @@ _HOMES = {
     "preset": "config",
     "PackedStore": "data.packed",
     "pack": "data.packed",
-    "RenderedFaces": "data.synthetic",
+    "RenderedFaces": "data.sources.rendered",
     "InputError": "errors",
-    "Judge": "evaluate.judge",
+    "Judge": "judge.judge",
     "score": "evaluate.card",
-    "Model": "frozen",
-    "load": "frozen",
+    "Model": "trained",
+    "load": "trained",
     "analogy": "latent.grids",
     "j_diagram": "latent.grids",
     "neighbourhood": "latent.grids",
     "sheet": "latent.grids",
-    "apply_vector": "latent.paths",
-    "even_steps": "latent.paths",
-    "gaussian_lerp": "latent.paths",
+    "apply_vector": "latent.trajectories",
+    "even_steps": "latent.trajectories",
+    "gaussian_lerp": "latent.trajectories",
     "Kind": "latent.kinds",
-    "lerp": "latent.paths",
-    "loop": "latent.paths",
-    "morph": "latent.paths",
-    "slerp": "latent.paths",
+    "lerp": "latent.trajectories",
+    "loop": "latent.trajectories",
+    "morph": "latent.trajectories",
+    "slerp": "latent.trajectories",
     "AttributeVector": "latent.attribute",
     "AttributeVectors": "latent.vectors",
     "train": "training.loop",

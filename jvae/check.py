@@ -8,9 +8,9 @@ from pathlib import Path
 from jvae.data.packed import LABELS, META, PackedStore
 from jvae.data.packing import IMAGES
 from jvae.errors import InputError
-from jvae.evaluate.judge import Judge
+from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import METRICS, TIMINGS, read_rows
 from jvae.training.run import CHECKPOINTS, CONFIG, read_config, steps_of

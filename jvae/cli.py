@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jvae.compiled import keep_compiled
 from jvae.errors import InputError, InputWarning
+from jvae.runtime.xla import keep_compiled
 
 DEBUG = "--debug"
 REPORT = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jvae.errors import InputError, unknown
-from jvae.fields import build, read_object
+from jvae.io.fields import build, read_object
 
 _MOST = 2**31 - 1  # of JAX's integers
 _DEEPEST = 16  # convolutions, which halve an image of 65,536 pixels to one

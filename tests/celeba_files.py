@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jvae.data.celeba import ATTRIBUTES
-from jvae.data.tfds import prepare
+from jvae.data.sources.celeba import ATTRIBUTES
+from jvae.data.sources.tfds import prepare
 
 # Both sides of each border of the official splits, and some between.
 NUMBERS = (1, 2, 3, 40, 162769, 162770, 162771, 170000, 182637, 182638, 200000, 202599)

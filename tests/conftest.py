@@ -33,7 +33,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import jax  # noqa: E402
 
-from jvae.compiled import keep_whole  # noqa: E402
+from jvae.runtime.xla import keep_whole  # noqa: E402
 
 keep_whole()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jvae.data.face_drawing import draw
 from jvae.data.packed import PackedStore, pack
-from jvae.data.synthetic import RenderedFaces, sample_factors
+from jvae.data.sources.face_drawing import draw
+from jvae.data.sources.rendered import RenderedFaces, sample_factors
 
 
 @functools.cache

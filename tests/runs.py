@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jvae.config import BOOK
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 from jvae.training import loop
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.loop import train

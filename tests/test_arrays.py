@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvae.arrays import read_npz
 from jvae.errors import InputError
+from jvae.io.arrays import read_npz
 
 WHOLE = {
     "a": np.arange(6.0).reshape(2, 3),

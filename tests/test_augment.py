@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ive
 
-from jvae.data.augment import augment, blur, blur_matrix, place_matrix, resample
+from jvae.judge.augment import augment, blur, blur_matrix, place_matrix, resample
 
 KEY = jax.random.key(0, impl="rbg")
 

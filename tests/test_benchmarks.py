@@ -14,13 +14,13 @@ from benchmarks.faces import Repeated
 from benchmarks.peers.pillow import by_pillow
 from benchmarks.peers.tfds import DecodedByTFDS
 from jvae.config import preset
-from jvae.data.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.feed import Feed, chunk_order
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import add_totals, totals
-from jvae.mesh import make_mesh
 from jvae.render.grid import render_grid, to_uint8
+from jvae.runtime.mesh import make_mesh
 from tests.celeba_files import NAMES, write_celeba
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +144,7 @@ def test_rendered_files_are_celeba(tmp_path):
 
 
 def test_tfds_decodes_the_images_that_we_read(celeba, tmp_path):
-    from jvae.data.tfds import CelebATFDS
+    from jvae.data.sources.tfds import CelebATFDS
 
     directory = faces.prepare_tfds(celeba, tmp_path / "tfds")
     ours, peer = CelebATFDS(directory), DecodedByTFDS(directory)

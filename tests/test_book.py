@@ -7,7 +7,7 @@ import pytest
 from jvae.errors import InputError
 from jvae.latent.book import HEADER, book_statistics
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 from tests.test_statistics import LinearModel
 
 N = 2300

@@ -4,8 +4,8 @@ import pytest
 
 from jvae.evaluate.card import Scorecard
 from jvae.evaluate.edits import FACTORS, Edit
-from jvae.evaluate.reconstruction import Scores
 from jvae.latent.kinds import Kind
+from jvae.training.validation import Scores
 
 FEW = len(FACTORS)
 OWN = pd.DataFrame({"accuracy": {"a": 0.8}, "balanced": {"a": 0.7}, "auc": {"a": 0.9}})

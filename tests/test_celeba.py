@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvae.data.celeba import ATTRIBUTES, SPLITS, CelebAFolder, splits_by_number
+from jvae.data.source import SPLITS
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder, splits_by_number
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, SPLIT_OF, attribute_table, attributes, partition_table, write_celeba
 

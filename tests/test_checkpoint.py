@@ -9,8 +9,8 @@ import pytest
 
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError, InputWarning
-from jvae.files import seal, unseal
-from jvae.frozen import load
+from jvae.io.files import seal, unseal
+from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import train

@@ -13,12 +13,12 @@ from experiments import attribute_vectors
 from jvae.data.decoded import Decoded, DecodedStore, Rows, open_data
 from jvae.data.feed import DecodedFeed, Feed, chunk_order
 from jvae.data.packed import PackedStore, pack
-from jvae.data.tfds import CelebATFDS
+from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError
-from jvae.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import make_mesh
-from jvae.processes import share
+from jvae.runtime.hashing import epoch_rows, key_words, shuffle, shuffle_on_host
+from jvae.runtime.mesh import make_mesh
+from jvae.runtime.processes import share
 from jvae.training.loop import run_keys, train
 from jvae.training.run import steps_of
 from tests.celeba_files import prepared_celeba

@@ -13,15 +13,15 @@ import jvae
 from experiments import apply_vector, edit_photo
 from jvae import cli
 from jvae.config import BOOK
-from jvae.data import eyes as eyes_module
-from jvae.data.eyes import Face
 from jvae.data.faces import crop_of
 from jvae.data.packed import PackedStore, pack
 from jvae.errors import InputError
-from jvae.frozen import Model
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models import vae
+from jvae.photo import eyes as eyes_module
+from jvae.photo.eyes import Face
+from jvae.trained import Model
 from tests.celeba_files import encode, picture
 from tests.faces import small_store
 from tests.test_faces import Plain

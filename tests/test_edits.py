@@ -10,7 +10,7 @@ import pytest
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, Edit, judge_edits, leak_matrix
 from jvae.latent.kinds import Kind
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 from tests.test_kinds import vectors
 
 NAMES = ("Male", "Eyeglasses", "Smiling")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jvae.data import eyes as eyes_module
-from jvae.data.eyes import Face, detect, find_place
-from jvae.data.photo import EYES, HEIGHT, WIDTH, Photo, align, place_by_eyes
 from jvae.errors import InputError
+from jvae.photo import eyes as eyes_module
+from jvae.photo.eyes import Face, detect, find_place
+from jvae.photo.frame import EYES, HEIGHT, WIDTH, Photo, align, place_by_eyes
 from tests.faces import portraits
 
 SIDE = 256  # of a rendered face; its head is turned and shifted a little, but the eyes are about here

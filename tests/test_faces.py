@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jvae.data.celeba import Example
 from jvae.data.faces import find_faces, open_store, pick_faces
 from jvae.data.packed import PackedStore, pack, preprocess
+from jvae.data.source import Example
 from jvae.errors import InputError
 
 

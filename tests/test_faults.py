@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments.check import main as check
+from faults import damage
+from faults.__main__ import DOCUMENT, RESULTS, renewed
 from jvae.errors import InputError
-from tests.faults import damage
-from tests.faults.__main__ import DOCUMENT, RESULTS, renewed
 
 
 @pytest.fixture(scope="module")
@@ -58,4 +58,4 @@ def test_the_document_has_the_tables_of_the_results():
     for path in RESULTS.glob("*.json"):
         found = json.loads(path.read_text())
         assert found["rows"] and not [row for row in found["rows"] if row["failed"]]
-        assert f"`python -m tests.faults --only {path.stem}`" in renewed()
+        assert f"`python -m faults --only {path.stem}`" in renewed()

@@ -6,7 +6,7 @@ import pytest
 
 from jvae.data.feed import Feed, chunk_order, free_bytes, select
 from jvae.errors import InputError
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 
 N, B, K = 23, 4, 3
 KEY = jax.random.key(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jvae.config import DEMO, Config
 from jvae.data.packing import Meta
 from jvae.errors import InputError
-from jvae.fields import build, read_object
+from jvae.io.fields import build, read_object
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

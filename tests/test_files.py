@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jvae.errors import InputError
-from jvae.files import locked, replacing, seal, unseal
+from jvae.io.files import locked, replacing, seal, unseal
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path):
@@ -108,7 +108,7 @@ def test_a_killed_process_leaves_no_target(tmp_path: Path):
     target = tmp_path / "faces"
     script = (
         "import os, signal, sys\n"
-        "from jvae.files import replacing\n"
+        "from jvae.io.files import replacing\n"
         "with replacing(sys.argv[1]) as part:\n"
         "    part.write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -155,7 +155,7 @@ def test_a_lock_of_a_killed_process_is_free(tmp_path: Path):
     path = tmp_path / "lock"
     script = (
         "import os, signal, sys\n"
-        "from jvae.files import locked\n"
+        "from jvae.io.files import locked\n"
         "with locked(sys.argv[1], 'run'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

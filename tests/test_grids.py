@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from jvae.errors import InputError
 from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
-from jvae.latent.paths import apply_vector, morph
-from tests.test_paths import PATHS, Tanh, latents, vector
+from jvae.latent.trajectories import apply_vector, morph
+from tests.test_trajectories import PATHS, Tanh, latents, vector
 
 
 @pytest.mark.parametrize("path", PATHS)

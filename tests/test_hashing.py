@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jvae.hashing import key_words, mix, shuffle
+from jvae.runtime.hashing import key_words, mix, shuffle
 
 WORDS = jnp.array([123456789, 987654321], jnp.uint32)
 

@@ -9,7 +9,7 @@ import pytest
 from experiments import runs
 from jvae.data.packed import pack
 from jvae.errors import InputError
-from jvae.files import holder, locked
+from jvae.io.files import holder, locked
 from jvae.training.history import HISTORY, find_runs, recorded, standing, table
 from jvae.training.log import METRICS, read_rows
 from jvae.training.loop import train

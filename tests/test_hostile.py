@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.faults import hostile
+from faults import hostile
 
 
 def test_readers_give_what_is_right_or_one_line(tmp_path: Path) -> None:

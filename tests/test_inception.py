@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jvae.errors import InputError
+from jvae.evaluate import inception_net
 from jvae.evaluate.inception import Inception
-from jvae.models import inception
-from jvae.models.inception import InceptionV3, shapes
+from jvae.evaluate.inception_net import InceptionV3, shapes
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_two_networks_differ_at_the_border_and_in_the_last_pooling():
     x = np.random.default_rng(0).random((1, 4, 4, 192), np.float32)
 
     def pooled(**options):
-        block = inception._Block("A", 32, **options)
+        block = inception_net._Block("A", 32, **options)
         variables = jax.jit(block.init)(jax.random.key(0, impl="rbg"), x)
         branch = variables["params"]["branch_pool"]["conv"]["kernel"][0, 0]
         return np.asarray(jax.jit(block.apply)(variables, x))[0, ..., -32:], np.asarray(branch)
@@ -76,7 +76,7 @@ def test_the_two_networks_differ_at_the_border_and_in_the_last_pooling():
         ({"pools_maximum": True}, windows.max((3, 4))),
     ):
         found, branch = pooled(**options)
-        scale = 1 / np.sqrt(1 + inception.EPSILON)
+        scale = 1 / np.sqrt(1 + inception_net.EPSILON)
         np.testing.assert_allclose(found, nn.relu(by_hand @ branch * scale), rtol=1e-4, atol=1e-5)
 
 

@@ -14,10 +14,10 @@ from experiments import train_judge as script
 from jvae import cli
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.judge import COLUMNS, Judge, score
-from jvae.mesh import make_mesh, replicated
-from jvae.models.judge import FEATURES, JudgeNet, init_variables, widths
+from jvae.judge.judge import COLUMNS, Judge, score
+from jvae.judge.net import FEATURES, JudgeNet, init_variables, widths
 from jvae.models.vae import to_float
+from jvae.runtime.mesh import make_mesh, replicated
 from jvae.training import judge as training
 from jvae.training.judge import Recipe, class_weights, judge_loss, judgeable, train_judge
 from jvae.training.loop import run_keys

@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jvae import mesh as mesh_module
 from jvae.errors import InputError
-from jvae.mesh import along_data, check_batch_size, check_dtype, make_mesh, on_accelerator, replicated
+from jvae.runtime import mesh as mesh_module
+from jvae.runtime.mesh import along_data, check_batch_size, check_dtype, make_mesh, on_accelerator, replicated
 
 
 def test_shardings_split_the_named_axis():

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jvae.hashing import key_words
 from jvae.models import norm
+from jvae.runtime.hashing import key_words
 from tests.gradients import value_and_gradients
 
 EPSILON, SLOPE = 1e-3, 0.3

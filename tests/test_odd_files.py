@@ -17,13 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jvae.data import tfds
-from jvae.data.celeba import CelebAFolder, Example
 from jvae.data.packed import PackedStore, pack
 from jvae.data.packing import LABELS, LONGEST_ID, META
-from jvae.data.tables import read_table
+from jvae.data.source import Example
+from jvae.data.sources import tfds
+from jvae.data.sources.celeba import CelebAFolder
+from jvae.data.sources.tables import read_table
 from jvae.errors import LONGEST, InputError
-from jvae.files import seal, unseal
+from jvae.io.files import seal, unseal
 from tests.celeba_files import NAMES, as_tfrecord, attribute_table, attributes, encode, partition_table, picture
 from tests.celeba_files import write_celeba as write
 
@@ -111,7 +112,7 @@ def test_a_folder_entry_that_is_no_file_is_passed_over(tmp_path: Path) -> None:
 READ = """
 import os, sys
 from pathlib import Path
-from jvae.data.celeba import CelebAFolder
+from jvae.data.sources.celeba import CelebAFolder
 from jvae.data.packed import PackedStore, pack
 root = Path(sys.argv[1])
 def read():

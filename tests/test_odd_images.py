@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from jvae.data import decode
-from jvae.data.celeba import CelebAFolder
-from jvae.data.eyes import detect
 from jvae.data.packed import pack, preprocess
-from jvae.data.photo import Photo, read_photo
+from jvae.data.sources.celeba import CelebAFolder
 from jvae.errors import InputError
+from jvae.photo.eyes import detect
+from jvae.photo.frame import Photo, read_photo
 from tests.celeba_files import NAMES, encode, picture, write_celeba
 
 # 16x16, left half black, right half (200, 80, 40), by `jpegtran -arithmetic`.

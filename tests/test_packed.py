@@ -16,10 +16,11 @@ import pytest
 import jvae.cli
 from experiments.pack import main
 from jvae.data import packing
-from jvae.data.celeba import ATTRIBUTES, CelebAFolder, Example
 from jvae.data.packed import PackedStore, pack, preprocess
+from jvae.data.source import Example
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.errors import InputError
-from jvae.files import seal, unseal
+from jvae.io.files import seal, unseal
 from tests.celeba_files import NAMES, SPLIT_OF, encode, picture, write_celeba
 
 

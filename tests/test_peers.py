@@ -14,7 +14,7 @@ from benchmarks import bench_train
 from benchmarks.peers import child, plain_flax
 from jvae.config import preset
 from jvae.errors import InputError
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 from jvae.training.state import state_shapes
 
 SMALL = preset("book").replace(image_size=16, widths=(4, 8, 8), latent_dim=5, batch_size=4)

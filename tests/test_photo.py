@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from jvae.data import photo as photo_module
 from jvae.data.decode import crop_box
-from jvae.data.face_shape import EYE_Y
-from jvae.data.photo import (
+from jvae.data.sources.face_shape import EYE_Y
+from jvae.errors import InputError
+from jvae.photo import frame as frame_module
+from jvae.photo.frame import (
     EYES,
     FEATHER,
     FEWEST,
@@ -29,7 +30,6 @@ from jvae.data.photo import (
     read_photo,
     save_photo,
 )
-from jvae.errors import InputError
 from tests.celeba_files import encode, picture
 
 MIDDLE = complex(WIDTH, HEIGHT) / 2
@@ -182,7 +182,7 @@ def test_bands_do_not_show(monkeypatch):
     pixels, place = picture(1, 500, 400), place_at(240 + 190j, 1.9, 31)
     layer = np.random.default_rng(0).uniform(-1, 1, (64, 64, 3)).astype(np.float32)
     whole = paste(pixels, layer, place, "center")
-    monkeypatch.setattr(photo_module, "_BAND", 37)
+    monkeypatch.setattr(frame_module, "_BAND", 37)
     assert np.abs(paste(pixels, layer, place, "center").astype(int) - whole).max() <= 1
 
 

@@ -23,7 +23,7 @@ from experiments import (
 )
 from jvae import cli
 from jvae.errors import InputError
-from jvae.frozen import load
+from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.judge import Recipe, train_judge
 from jvae.training.loop import init_state

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from jvae import watch
 from jvae.errors import InputError
-from jvae.frozen import load
-from jvae.mesh import make_mesh
-from jvae.processes import ALONE, Processes, launched
+from jvae.runtime import watch
+from jvae.runtime.mesh import make_mesh
+from jvae.runtime.processes import ALONE, Processes, launched
+from jvae.trained import load
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
 from tests.faces import small_store
@@ -149,7 +149,8 @@ def test_settings_that_differ_are_found(folder, two):
 SCRIPT = """
 import jax
 from jax.experimental import multihost_utils
-from jvae import cli, processes
+from jvae import cli
+from jvae.runtime import processes
 from jvae.errors import InputError
 
 @processes.together

@@ -3,7 +3,8 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from jvae.errors import InputError
-from jvae.evaluate.projections import balanced_accuracy, best_threshold, score
+from jvae.evaluate.projections import score
+from jvae.judge.ranking import balanced_accuracy, best_threshold
 from jvae.latent.kinds import Kind
 from tests.test_kinds import NAMES, data, vectors
 

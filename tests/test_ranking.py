@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jvae.errors import InputError
-from jvae.evaluate.ranking import roc_auc
+from jvae.judge.ranking import roc_auc
 
 
 def test_it_is_the_share_of_pairs_in_order():

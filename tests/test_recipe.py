@@ -12,8 +12,8 @@ from benchmarks.bench_recipe import BOOK, OURS, TORCH, TORCH_NO_DROPOUT, Point
 from benchmarks.edits import FACTORS, Edits, edit, fit_judge, judged_attributes, thumbnails
 from jvae.config import preset
 from jvae.data.packed import pack
-from jvae.data.synthetic import RenderedFaces
-from jvae.evaluate.reconstruction import BOOK_FACTOR
+from jvae.data.sources.rendered import RenderedFaces
+from jvae.training.validation import BOOK_FACTOR
 
 CURVE = [Point(1, 10.0, 0.03, 0.0), Point(2, 20.0, 0.02, 0.0), Point(3, 30.0, 0.01, 50.0)]  # 300, 200, 150
 

@@ -33,9 +33,9 @@ import sys
 import jax
 import numpy as np
 
-from jvae.compiled import keep_compiled
+from jvae.runtime.xla import keep_compiled
 from jvae.data.feed import Feed, select
-from jvae.mesh import along_data, make_mesh, replicated
+from jvae.runtime.mesh import along_data, make_mesh, replicated
 from jvae.training.loop import run_keys
 from jvae.training.state import hyperparameters, init_state
 from jvae.training.step import train_chunk

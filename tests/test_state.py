@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from jvae.mesh import put
+from jvae.runtime.mesh import put
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints

@@ -9,7 +9,7 @@ from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics, sample_rows
 from jvae.latent.statistics import Statistics, Sum, add, add_totals, init_statistics, merge, totals, update
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import make_mesh
+from jvae.runtime.mesh import make_mesh
 
 N, D, A = 200_000, 16, 8
 NAMES = tuple("abcdefgh")

@@ -11,11 +11,12 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.datasets.celeb_a import celeb_a_dataset_builder
 
-import jvae.data.tfds
-from jvae.data.celeba import ATTRIBUTES, SPLITS, CelebAFolder, Example
-from jvae.data.celeba_builder import IDENTITY, LANDMARKS
+import jvae.data.sources.tfds
 from jvae.data.packed import pack
-from jvae.data.tfds import CelebATFDS, convert, prepare, shuffled_names
+from jvae.data.source import SPLITS, Example
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
+from jvae.data.sources.celeba_builder import IDENTITY, LANDMARKS
+from jvae.data.sources.tfds import CelebATFDS, convert, prepare, shuffled_names
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, SPLIT_OF, as_tfrecord, encode, picture, write_celeba
 
@@ -156,18 +157,20 @@ def test_names_follow_from_tfds_order(celeba: Path, official: Path, ours: Path) 
 def test_complete_official_build_has_names(celeba: Path, official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Ranges of these lengths make the small build a complete one, of files 1 to 12; the examples are in the same order
     # as they would be under those names, for here the names in the files are ours.
-    monkeypatch.setattr(jvae.data.tfds, "_OFFICIAL_RANGES", {"train": (1, 6), "validation": (7, 9), "test": (10, 12)})
+    monkeypatch.setattr(
+        jvae.data.sources.tfds, "_OFFICIAL_RANGES", {"train": (1, 6), "validation": (7, 9), "test": (10, 12)}
+    )
     unknown = CelebATFDS(official)
     known = {}
     for split, first, count, start in (("train", 1, 6, 0), ("validation", 7, 3, 6), ("test", 10, 3, 9)):
         names = shuffled_names(split, [f"{i:06d}.jpg" for i in range(first, first + count)])
         known[split] = (names[1], "".join("01"[int(v)] for v in unknown[start + 1].attrs))
-    monkeypatch.setattr(jvae.data.tfds, "_KNOWN_LABELS", known)
+    monkeypatch.setattr(jvae.data.sources.tfds, "_KNOWN_LABELS", known)
     source = CelebATFDS(official)
     assert sorted(source[i].image_id for i in range(12)) == [f"{i:06d}.jpg" for i in range(1, 13)]
     assert [source[i].image_id for i in (1, 7, 10)] == [known[split][0] for split in SPLITS]
     # When the labels of one are not those of its name, no name is trusted.
-    monkeypatch.setattr(jvae.data.tfds, "_KNOWN_LABELS", {**known, "test": (known["test"][0], "0" * 40)})
+    monkeypatch.setattr(jvae.data.sources.tfds, "_KNOWN_LABELS", {**known, "test": (known["test"][0], "0" * 40)})
     assert CelebATFDS(official)[0].image_id == unknown[0].image_id == "train-000000"
 
 

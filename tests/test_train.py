@@ -12,9 +12,10 @@ import jax
 import numpy as np
 import pytest
 
+from faults import drift
 from jvae.errors import InputError
-from jvae.frozen import load
-from jvae.mesh import make_mesh, put
+from jvae.runtime.mesh import make_mesh, put
+from jvae.trained import load
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints
@@ -23,7 +24,6 @@ from jvae.training.loop import train
 from jvae.training.run import read_config
 from jvae.training.stop import StopRequest
 from tests.faces import small_store
-from tests.faults import drift
 from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
 

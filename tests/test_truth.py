@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jvae.data.face_drawing import draw
-from jvae.data.synthetic import attributes, counterfactual, sample_factors
+from jvae.data.sources.face_drawing import draw
+from jvae.data.sources.rendered import attributes, counterfactual, sample_factors
 from jvae.errors import InputError
 from jvae.evaluate.truth import CHANGED, edit_truth, rendered_pairs
 from jvae.latent.attribute import AttributeVector

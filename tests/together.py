@@ -19,10 +19,10 @@ from jvae import cli
 from jvae.config import BOOK
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.frozen import Model, load
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import merge, totals
-from jvae.processes import is_main, together
+from jvae.runtime.processes import is_main, together
+from jvae.trained import Model, load
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
 

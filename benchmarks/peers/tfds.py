@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.peers.pillow import resized
-from jvae.data.celeba import SPLITS
+from jvae.data.source import SPLITS
 
 
 class DecodedByTFDS:

@@ -18,11 +18,11 @@ import numpy as np
 from jvae.config import Config
 from jvae.data.decode import check_crop, check_size, cores, preprocess
 from jvae.data.packed import PackedStore
-from jvae.data.places import place
-from jvae.data.tfds import CelebATFDS
+from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
-from jvae.files import uri
-from jvae.hashing import epoch_rows
+from jvae.io.buckets import place
+from jvae.io.files import uri
+from jvae.runtime.hashing import epoch_rows
 
 AHEAD = 256 << 20  # bytes of images that wait, at most
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jvae.config import Config
-from jvae.data.archive import read_file
 from jvae.data.decode import check_crop
 from jvae.data.packed import PackedStore, preprocess
+from jvae.data.sources.archive import read_file
 from jvae.errors import InputError
 
 

@@ -22,9 +22,9 @@ from jax.sharding import Mesh
 from jvae.config import Config
 from jvae.data.decoded import Decoded
 from jvae.errors import InputError
-from jvae.hashing import epoch_words, key_words, shuffle
-from jvae.mesh import along_data, on_accelerator, place, put, replicated
-from jvae.processes import least
+from jvae.runtime.hashing import epoch_words, key_words, shuffle
+from jvae.runtime.mesh import along_data, on_accelerator, place, put, replicated
+from jvae.runtime.processes import least
 
 
 class Chunk(NamedTuple):

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jvae.arrays import read_header
-from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
+from jvae.data.source import SPLITS, Source
 from jvae.errors import InputError, unknown
-from jvae.fields import build, read_object
-from jvae.files import CHECKSUM, on_disk, seal, unseal
+from jvae.io.arrays import read_header
+from jvae.io.fields import build, read_object
+from jvae.io.files import CHECKSUM, on_disk, seal, unseal
 
 __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
@@ -46,8 +46,8 @@ def pack(
     """Decodes every image of `source` once, on all cores, into a store in the directory `out`.
 
     The order is the source's. `out` appears when the store is complete: a pack that fails or is killed leaves
-    nothing there, and a store that was there stays. A source that draws its images (one
-    with `render` and the same `size`, see `jvae.data.synthetic.RenderedFaces`) is asked for many at once instead.
+    nothing there, and a store that was there stays. A source that draws its images (one with
+    `render` and the same `size`, as `RenderedFaces`) is asked for many at once instead.
 
     Args:
       source: the images.

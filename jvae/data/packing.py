@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from jvae.data.celeba import SPLITS, Source
 from jvae.data.decode import check_crop, check_size, cores, decode
 from jvae.data.resize import TOGETHER, resize
+from jvae.data.source import SPLITS, Source
 from jvae.errors import InputError
-from jvae.files import locked, replacing, seal, tidy
+from jvae.io.files import locked, replacing, seal, tidy
 
 FORMAT = 2  # raised when an older jvae could not read the store; 1 had one checksum of all pixels
 IMAGES, LABELS, META = "images.npy", "labels.csv", "meta.json"

@@ -14,16 +14,16 @@ from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.inception import Inception
-from jvae.evaluate.judge import Judge
-from jvae.evaluate.reconstruction import Scores, evaluate
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
+from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import map_rows, put, replicated
 from jvae.models.vae import to_float
-from jvae.processes import share
+from jvae.runtime.mesh import map_rows, put, replicated
+from jvae.runtime.processes import share
+from jvae.training.validation import Scores, evaluate
 
 BATCH = 128
 LEAST_AUC = 0.9
@@ -174,7 +174,7 @@ def score(
     """Scores a model's edits, reconstructions and samples on the test split of a store.
 
     Args:
-      model: see `jvae.frozen.Model`.
+      model: see `jvae.trained.Model`.
       vectors: the sums from which every kind follows.
       judge: of the same size of images.
       store: with a test split.

@@ -12,7 +12,7 @@ from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
-from jvae.mesh import put_rows, to_host
+from jvae.runtime.mesh import put_rows, to_host
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
 MOST_LEAKAGE = 0.05
@@ -20,7 +20,7 @@ WANTED_HITS = 0.9
 
 
 class Judge(Protocol):
-    """What says which attributes a picture shows: see `jvae.evaluate.judge.Judge`."""
+    """What says which attributes a picture shows: see `jvae.judge.judge.Judge`."""
 
     @property
     def attribute_names(self) -> Sequence[str]:
@@ -49,7 +49,7 @@ class Judge(Protocol):
 
 
 class Model(Protocol):
-    """What decodes: see `jvae.frozen.Model`."""
+    """What decodes: see `jvae.trained.Model`."""
 
     @property
     def variables(self) -> Any:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jvae.arrays import read_npz
 from jvae.errors import InputError
-from jvae.mesh import make_mesh, replicated
-from jvae.models.inception import InceptionFeatures, InceptionV3, shapes
+from jvae.evaluate.inception_net import InceptionFeatures, InceptionV3, shapes
+from jvae.io.arrays import read_npz
+from jvae.runtime.mesh import make_mesh, replicated
 
 ORIGINAL, TORCHVISION = 1008, 1000  # classes that the weights were trained for, which tells whose they are
 _LEAVES = {  # by the end of torchvision's name: collection, module and leaf of ours

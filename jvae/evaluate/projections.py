@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from jvae.errors import InputError
-from jvae.evaluate.ranking import roc_auc
+from jvae.judge.ranking import balanced_accuracy, best_threshold, roc_auc
 from jvae.latent.vectors import AttributeVectors
 
 
@@ -34,29 +34,6 @@ class Projections(NamedTuple):
     table: pd.DataFrame
     curves: Mapping[str, Curve]
     missing: Mapping[str, str]
-
-
-def balanced_accuracy(said: np.ndarray, has: np.ndarray) -> float:
-    """Mean of the share of `has` [n] that `said` [n] says, and of the share of the others that it does not."""
-    return float((said[has].mean() + (~said[~has]).mean()) / 2)
-
-
-def best_threshold(scores: np.ndarray, has: np.ndarray) -> float:
-    """The threshold, scores [n] at or above it being called positive, that has the highest balanced accuracy.
-
-    It lies halfway to the next score below, so that it cuts between the scores there are.
-
-    Raises:
-      InputError: one of the classes has no row.
-    """
-    if not 0 < has.sum() < len(has):
-        raise InputError(f"{int(has.sum())} of {len(has)} rows have the label: a threshold needs both classes")
-    false, true, thresholds = roc_curve(has, scores, drop_intermediate=False)
-    best = int(np.argmax(true - false))
-    if best == 0:  # above all of them
-        return float(np.nextafter(scores.max(), np.inf))
-    below = scores[scores < thresholds[best]]
-    return float((thresholds[best] + below.max()) / 2) if len(below) else float(thresholds[best])
 
 
 def score(

@@ -4,18 +4,18 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from jvae.data.face_drawing import draw
-from jvae.data.synthetic import BATCH, attributes, counterfactual, sample_factors
+from jvae.data.sources.face_drawing import draw
+from jvae.data.sources.rendered import BATCH, attributes, counterfactual, sample_factors
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS
 from jvae.latent.attribute import AttributeVector
-from jvae.latent.paths import apply_vector
+from jvae.latent.trajectories import apply_vector
 
 CHANGED = 2 / 255  # of a channel, from which a pixel counts as one that ought to change
 
 
 class Model(Protocol):
-    """What encodes and decodes: see `jvae.frozen.Model`."""
+    """What encodes and decodes: see `jvae.trained.Model`."""
 
     @property
     def image_size(self) -> int:

@@ -14,7 +14,7 @@ from jvae.errors import InputError
 from jvae.latent.encoding import Encoder, Latent, check_finite, encode_step, start, stream
 from jvae.latent.statistics import Statistics
 from jvae.latent.vectors import one_sided
-from jvae.mesh import put, replicated
+from jvae.runtime.mesh import put, replicated
 
 HEADER = "n : POS move : NEG move : distance : Δ distance"
 

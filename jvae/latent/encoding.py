@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jvae import mesh as meshes
 from jvae.errors import InputError
 from jvae.latent.statistics import Array, Statistics, init_statistics, update
-from jvae.processes import is_main
+from jvae.runtime import mesh as meshes
+from jvae.runtime.processes import is_main
 
 Latent = Literal["mean", "sample"]
 _NO_ROW = np.iinfo(np.int32).max
 
 
 class Encoder(Protocol):
-    """What is needed of a trained model: see `jvae.frozen.Model`."""
+    """What is needed of a trained model: see `jvae.trained.Model`."""
 
     @property
     def variables(self) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.latent.attribute import AttributeVector, Unit
-from jvae.latent.paths import Decoder, Path, decoded, morph
+from jvae.latent.trajectories import Decoder, Path, decoded, morph
 
 
 def sheet(

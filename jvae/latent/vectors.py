@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from jvae.arrays import read_npz
 from jvae.errors import InputError, unknown
-from jvae.fields import build, read_object
-from jvae.files import replacing
+from jvae.io.arrays import read_npz
+from jvae.io.fields import build, read_object
+from jvae.io.files import replacing
 from jvae.latent.attribute import AttributeVector, scales
 from jvae.latent.kinds import JOINT, Kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jvae.hashing import mix
+from jvae.runtime.hashing import mix
 
 
 class Normalised(NamedTuple):

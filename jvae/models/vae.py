@@ -1,4 +1,4 @@
-"""Encoder, Decoder, VAE in Flax linen: with `jvae.models.judge` the only file that imports flax.
+"""Encoder, Decoder, VAE in Flax linen: with `jvae.judge.net` the only file that imports flax.
 
 The architecture is that of Generative Deep Learning (Foster 2019), chapter 3, with its widths as a parameter. A
 convolution that batch normalisation follows has no bias here: normalisation subtracts it again.
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jvae.config import Config
-from jvae.hashing import key_words
 from jvae.models import conv, norm
+from jvae.runtime.hashing import key_words
 
 Variables = dict[str, Any]
 """{"params": …, "batch_stats": …}, both plain nested dicts of float32 arrays."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.io.files import replacing
 from jvae.render.figure import check_suffix
 
 BLUE, RED, GRAY = "#2b6cb0", "#c2410c", "#b8b8c0"

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.io.files import replacing
 
 TILE = 128  # pixels to which a smaller tile is enlarged
 INK, FAINT, PAPER = (32, 32, 36), (104, 104, 112), (255, 255, 255)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.io.files import replacing
 from jvae.render.figure import TILE, check_suffix
 
 SIZE = 3 * TILE // 2  # pixels to which a smaller frame is enlarged

@@ -25,8 +25,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jvae.errors import InputError, InputWarning
-from jvae.files import seal, unseal
-from jvae.processes import is_main, meet
+from jvae.io.files import seal, unseal
+from jvae.runtime.processes import is_main, meet
 from jvae.training.run import CHECKPOINTS, move_aside, steps_of
 from jvae.training.state import State
 

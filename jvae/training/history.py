@@ -19,9 +19,9 @@ import pandas as pd
 from jvae.data.decoded import DecodedStore
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.files import holder
-from jvae.processes import is_main
-from jvae.provenance import commit, device, versions
+from jvae.io.files import holder
+from jvae.runtime.processes import is_main
+from jvae.runtime.provenance import commit, device, versions
 from jvae.training.log import METRICS, read_rows
 from jvae.training.run import CONFIG, LOCK, read_config, steps_of
 

@@ -13,16 +13,16 @@ from jax import lax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jvae.data.augment import augment
 from jvae.data.feed import Chunk, check_fills_a_batch, chunk_order, select, to_devices
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.judge import Judge, batched_logits, score
-from jvae.evaluate.projections import best_threshold
-from jvae.mesh import along_data, check_batch_size, make_mesh, on_accelerator, put, replicated
-from jvae.models.judge import JudgeNet, Logits, init_variables, train_pass, widths
+from jvae.judge.augment import augment
+from jvae.judge.judge import Judge, batched_logits, score
+from jvae.judge.net import JudgeNet, Logits, init_variables, train_pass, widths
+from jvae.judge.ranking import best_threshold
 from jvae.models.vae import to_float
-from jvae.processes import check_same, is_main, share
+from jvae.runtime.mesh import along_data, check_batch_size, make_mesh, on_accelerator, put, replicated
+from jvae.runtime.processes import check_same, is_main, share
 from jvae.training.loop import run_keys
 from jvae.training.state import State
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from jvae.errors import InputError
-from jvae.files import replacing
+from jvae.io.files import replacing
 
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"

@@ -16,18 +16,18 @@ from jvae.data.decoded import DecodedStore
 from jvae.data.feed import Feed
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.reconstruction import Scores, evaluate
-from jvae.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.models import loss, vae
-from jvae.processes import Stopped, check_same, is_main, share
 from jvae.render.figure import labelled, save_png
 from jvae.render.grid import render_grid, split_grid
+from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
+from jvae.runtime.processes import Stopped, check_same, is_main, share
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.history import recorded
 from jvae.training.log import Log, NoLog
 from jvae.training.run import claimed
 from jvae.training.state import hyperparameters, init_state, learning_rate, make_model, state_shapes
 from jvae.training.step import Metrics, compile_chunk
+from jvae.training.validation import Scores, evaluate
 
 VALIDATION_IMAGES = 2048
 

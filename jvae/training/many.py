@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.feed import chunk_order
-from jvae.mesh import on_accelerator, over_models
+from jvae.runtime.mesh import on_accelerator, over_models
 from jvae.training.state import Hyperparameters, State, make_model, make_optimizer
 from jvae.training.step import Metrics, train_steps
 

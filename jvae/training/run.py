@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jvae.config import Config
 from jvae.errors import InputError
-from jvae.fields import build, read_object
-from jvae.files import locked, replacing, seal, unseal
-from jvae.processes import is_main, meet
+from jvae.io.fields import build, read_object
+from jvae.io.files import locked, replacing, seal, unseal
+from jvae.runtime.processes import is_main, meet
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"

@@ -10,9 +10,9 @@ import optax
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.mesh import on_accelerator, replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, Variables, compute_dtype, init_variables
+from jvae.runtime.mesh import on_accelerator, replicated
 
 
 class State(NamedTuple):

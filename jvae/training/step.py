@@ -13,9 +13,9 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.feed import Chunk, select
-from jvae.mesh import replicated
 from jvae.models import loss
 from jvae.models.vae import VAE, to_float, train_pass
+from jvae.runtime.mesh import replicated
 from jvae.training.state import (
     Hyperparameters,
     State,

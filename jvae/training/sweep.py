@@ -23,10 +23,9 @@ from jvae.config import Config
 from jvae.data.feed import check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.evaluate.reconstruction import Scores, evaluate
-from jvae.files import replacing
-from jvae.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
+from jvae.io.files import replacing
 from jvae.models import loss, vae
+from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.history import recorded
 from jvae.training.log import Log
@@ -35,6 +34,7 @@ from jvae.training.many import sweep_chunk
 from jvae.training.run import claimed
 from jvae.training.state import Hyperparameters, State, hyperparameters, init_state, make_model, state_shapes
 from jvae.training.step import Metrics
+from jvae.training.validation import Scores, evaluate
 from jvae.training.variants import WEIGHTS, Row
 
 SWEEP = "sweep.json"

@@ -1,0 +1,157 @@
+"""Several processes as one run: the same losses and vectors as one, and an end and a way on when one of them is killed.
+
+Everything that is needed to look closer stays in the folder: the runs, and what each process wrote.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+from faults.row import Row
+from jvae.latent.vectors import AttributeVectors
+from jvae.runtime import watch
+from jvae.training.log import read_metrics
+from tests.launch import Ended, launch, start, wait
+
+MINUTE = 60.0
+SMALL = ("--preset", "book", "--widths", "4", "4", "--latent-dim", "4", "--batch-size", "16", "--dropout", "0")
+TRAIN = ("experiments/train.py", *SMALL, "--chunk-steps", "5", "--dtype", "float32", "--residency", "streamed")
+
+
+def run(count: int, folder: Path) -> list[Row]:
+    """All of it; `count` of the kills, of either kind."""
+    pack = ("experiments/pack.py", "--source", "rendered", "--count", "400", "--size", "16")
+    _succeed(launch(1, *pack, "--out", str(folder / "store"), folder=folder / "pack"))
+    return [
+        *same_as_one(folder),
+        *goes_on(folder),
+        killed(folder, 2, count),
+        terminated(folder, 2, max(1, count // 5)),
+    ]
+
+
+def same_as_one(folder: Path, steps: int = 200) -> list[Row]:
+    """Trains in 1, 2 and 4 processes, and takes the vectors of the run of one in 1, 2 and 4."""
+    found = []
+    for processes in (1, 2, 4):
+        out = folder / f"of-{processes}"
+        _succeed(_train(folder, processes, out, steps))
+        vectors = ("experiments/attribute_vectors.py", "--run", str(folder / "of-1"), "--data", str(folder / "store"))
+        file = folder / f"of-{processes}.npz"
+        _succeed(launch(processes, *vectors, "--out", str(file), folder=folder / f"vectors-{processes}"))
+        found.append((losses(out), AttributeVectors.load(file)))
+    (losses_of_one, one), rows = found[0], []
+    for processes, (of_these, known) in zip((2, 4), found[1:], strict=True):
+        worst = float(np.abs(of_these / losses_of_one - 1).max())
+        rows.append(
+            Row(
+                f"{steps} steps in {processes} processes", 1, f"losses of one process to {worst:.1e}", int(worst > 1e-4)
+            )
+        )
+        apart = max(
+            float(np.linalg.norm(known[name].vector - one[name].vector) / one[name].length) for name in one.names
+        )
+        rows.append(
+            Row(f"vectors in {processes} processes", 1, f"those of one process to {apart:.1e}", int(apart > 1e-5))
+        )
+    return rows
+
+
+def goes_on(folder: Path) -> list[Row]:
+    """Trains on, from 1 to 2, from 2 to 1 and from 2 to 4 processes, what the first half began."""
+    rows = []
+    for before, after in ((1, 2), (2, 1), (2, 4)):
+        out = folder / f"{before}-to-{after}"
+        _succeed(_train(folder, before, out, 100))
+        _succeed(_train(folder, after, out, 200))
+        worst = float(np.abs(losses(out) / losses(folder / "of-1") - 1).max())
+        rows.append(
+            Row(f"a run of {before} goes on in {after}", 1, f"losses of one process to {worst:.1e}", int(worst > 1e-4))
+        )
+    return rows
+
+
+def killed(folder: Path, processes: int, count: int, steps: int = 200, seed: int = 0) -> Row:
+    """Kills one process, at random, again and again, until the run is done; then compares it with the undisturbed."""
+    rng, out, failed, longest, kills = random.Random(seed), folder / "killed", 0, 0.0, 0
+    while kills < count:
+        here = folder / f"kill-{kills}"
+        if done(out, steps):
+            shutil.rmtree(out)
+        started = _start(folder, processes, out, steps, here)
+        victim = rng.randrange(processes)
+        time.sleep(rng.uniform(2, 25))  # from their start to the end of the run, on two cores
+        started[victim].kill()
+        ended = wait(started, here)
+        if ended[victim].code != -signal.SIGKILL:  # it was done before
+            continue
+        kills += 1
+        others = [e for i, e in enumerate(ended) if i != victim]
+        longest = max(longest, *(e.seconds for e in others))
+        if not all(_ended_well(e, victim) for e in others):
+            failed += 1
+            print(f"kill {kills - 1}, of process {victim}, ended otherwise: see {here}")
+    _succeed(_train(folder, processes, out, steps))
+    worst = float(np.abs(losses(out) / losses(folder / "of-1") - 1).max())
+    said = f"the others ended with a line within {longest:.1f} s; the run went on, losses of one process to {worst:.1e}"
+    return Row(f"kill -9 of one of {processes} processes", count, said, failed + int(worst > 1e-4))
+
+
+def terminated(folder: Path, processes: int, count: int, steps: int = 200, seed: int = 0) -> Row:
+    """Sends SIGTERM to one process while it trains: all must stop at one step, saved."""
+    rng, failed = random.Random(seed), 0
+    for i in range(count):
+        out, here = folder / f"terminated-{i}", folder / f"term-{i}"
+        started = _start(folder, processes, out, 100 * steps, here)
+        until = time.monotonic() + MINUTE
+        while not (out / "metrics.jsonl").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(rng.uniform(0, 3))
+        started[rng.randrange(processes)].send_signal(signal.SIGTERM)
+        ended = wait(started, here)
+        if [e.code for e in ended] != [128 + signal.SIGTERM] * processes or "saved in" not in ended[0].out:
+            failed += 1
+            print(f"SIGTERM {i} ended otherwise: see {here}")
+    return Row(f"SIGTERM to one of {processes} processes", count, "all stopped at one step, saved", failed)
+
+
+def losses(out: Path) -> np.ndarray:
+    """Of each chunk, [n]."""
+    return np.array([row["loss"] for row in read_metrics(out) if row["split"] == "train"])
+
+
+def done(out: Path, steps: int) -> bool:
+    rows = read_metrics(out)
+    return bool(rows) and rows[-1]["step"] >= steps and rows[-1]["split"] == "validation"
+
+
+def _ended_well(ended: Ended, victim: int) -> bool:
+    """By itself and soon, with one line."""
+    if ended.seconds > MINUTE or ended.code == 0:
+        return False
+    said = [line for line in ended.lines if line.startswith("error: ")]
+    if len(said) != 1 or "Traceback" in ended.err:
+        return False
+    if ended.code == watch.EXIT:
+        return f"process {victim} died" in said[0] or "JAX has lost another process" in said[0]
+    return ended.code == 2 and (" met" in said[0] or " meet" in said[0])  # it was killed before they had met
+
+
+def _start(folder: Path, processes: int, out: Path, steps: int, here: Path) -> list[subprocess.Popen]:
+    flags = ("--data", str(folder / "store"), "--out", str(out), "--steps", str(steps), "--eval-every", "50")
+    flags += ("--patience", "40")
+    return start(processes, *TRAIN, *flags, folder=here)
+
+
+def _train(folder: Path, processes: int, out: Path, steps: int) -> list[Ended]:
+    here = folder / f"{out.name}-{processes}-{steps}"
+    return wait(_start(folder, processes, out, steps, here), here, 10 * MINUTE)
+
+
+def _succeed(ended: list[Ended]) -> None:
+    assert all(e.code == 0 for e in ended), [(e.code, e.err[-2000:]) for e in ended]

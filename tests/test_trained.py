@@ -1,0 +1,112 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+import jvae
+from jvae.errors import InputError
+from jvae.models import vae
+from jvae.trained import BATCH, Model
+from tests.faces import small_store
+from tests.runs import TINY, whole_run
+
+
+@pytest.fixture(scope="module")
+def run():
+    return whole_run()
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return jvae.load(run, which="last")
+
+
+def test_load_gives_what_was_trained(run, model):
+    assert (model.image_size, model.latent_dim, model.step) == (16, 6, 17)
+    assert jvae.load(run).step in (6, 12, 17)
+    np.testing.assert_array_equal(
+        jvae.load(str(run), which="last").encode(small_store().images[:3]), model.encode(small_store().images[:3])
+    )
+
+
+@pytest.fixture(scope="module")
+def at_once(model):
+    """More images than a call takes at once, and their latents by the module itself."""
+    images = np.resize(small_store().images, (BATCH + 3, 16, 16, 3))
+    return images, jax.jit(vae.Encode(vae.VAE(TINY)))(model.variables, jax.device_put(images)).mean
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, BATCH, BATCH + 3])
+def test_any_number_of_images_and_latents(model, at_once, n):
+    images, expected = at_once[0][:n], at_once[1][:n]
+    z = model.encode(images)
+    assert z.shape == (n, 6) and z.dtype == np.float32
+    recon = model.decode(z)
+    assert recon.shape == (n, 16, 16, 3) and recon.dtype == np.uint8
+    np.testing.assert_allclose(z, expected, atol=1e-4)
+
+
+def test_decode_keeps_leading_axes(model):
+    z = np.random.default_rng(0).normal(size=(2, 3, 6))
+    np.testing.assert_array_equal(model.decode(z)[1, 2], model.decode(z[1, 2]))
+
+
+def test_every_count_runs_one_program(model, compiles):
+    images = small_store().images
+    model.decode(model.encode(images[:2]))
+    with compiles(at_most=0):
+        model.decode(model.encode(images[:50]))
+        model.decode(model.encode(images[:1]))
+
+
+def test_loading_again_compiles_nothing(run, model, compiles):
+    model.decode(model.encode(small_store().images[:2]))
+    again = jvae.load(run, which="last")
+    with compiles(at_most=0):
+        again.decode(again.encode(small_store().images[:2]))
+
+
+def test_samples_spread_by_the_posterior(model):
+    images = np.repeat(small_store().images[:1], 4000, axis=0)
+    mean, logvar = model.posterior(images[:1])
+    z = model.encode(images, latent="sample", seed=1)
+    np.testing.assert_allclose(z.mean(0), mean[0], atol=0.1)
+    np.testing.assert_allclose(z.std(0), np.exp(logvar[0] / 2), rtol=0.1)
+    np.testing.assert_array_equal(z[:5], model.encode(images[:5], latent="sample", seed=1))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 16, 16, 3), np.float32), np.zeros((16, 16, 3), np.uint8)],
+)
+def test_wrong_images_are_named(model, images):
+    with pytest.raises(InputError, match=r"images must be uint8 \[n,16,16,3\], not"):
+        model.encode(images)
+
+
+def test_wrong_latents_are_named(model):
+    with pytest.raises(InputError, match=r"latents must be \[...,6\], not \(2, 5\)"):
+        model.decode(np.zeros((2, 5)))
+    with pytest.raises(InputError, match='latent=\'median\': must be "mean" or "sample"'):
+        model.encode(np.zeros((1, 16, 16, 3), np.uint8), latent="median")  # type: ignore[arg-type]
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no run directory"):
+        jvae.load(tmp_path)
+    (tmp_path / "config.json").write_text(TINY.to_json())
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        jvae.load(tmp_path)
+
+
+def test_the_public_api_is_all_there():
+    for name in jvae.__all__:
+        assert getattr(jvae, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'lode'"):
+        jvae.lode  # noqa: B018
+
+
+def test_models_of_fresh_variables_work_without_a_run():
+    variables = jax.jit(functools.partial(vae.init_variables, vae.VAE(TINY)))(jax.random.key(0, impl="rbg"))
+    assert Model(TINY, variables).decode(np.zeros((1, 6))).shape == (1, 16, 16, 3)
