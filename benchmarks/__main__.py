@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks import table, timing
-from jvae import cli
+from jvae.cli.run import run
 from jvae.errors import InputError, unknown
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ TAKE_FACES = ("recipe", "precision")
 
 
 def main(quick: bool = False, only: tuple[str, ...] = (), path: Path | None = None) -> None:
-    """Runs the benchmarks, writes benchmarks/results/ and the documents' tables, and prints one table.
+    """Runs the benchmarks, writes benchmarks/results/ and the tables of docs/benchmarks.md, and prints one table.
 
     Args:
       quick: fewer and shorter rounds: three minutes in all on two cores. Its rows go to benchmarks/results/quick/.
@@ -59,4 +59,4 @@ def main(quick: bool = False, only: tuple[str, ...] = (), path: Path | None = No
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

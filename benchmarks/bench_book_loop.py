@@ -12,7 +12,7 @@ scaled to 40.
 
 Grid: faces along an attribute, from latents to a uint8 picture on the host. The notebook decodes a latent at a time and
 draws each into a cell of a Matplotlib figure; here its decoder is jitted, too. A second peer only puts the tiles
-together in NumPy. Ours is `render_grid`.
+together in NumPy. Ours is `decode` and `sheet`.
 """
 
 import os
@@ -28,14 +28,15 @@ from benchmarks import table, timing
 from benchmarks.faces import images as some_images
 from benchmarks.faces import untrained, write_celeba
 from benchmarks.peers.pillow import by_pillow
-from jvae.cli import run
-from jvae.config import preset
+from jvae.cli.run import run
 from jvae.data.packed import pack
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
-from jvae.render.grid import render_grid, to_uint8
-from jvae.trained import Model
+from jvae.render.sheet import sheet
+from jvae.render.tiles import to_uint8
+from jvae.trained import TrainedModel
+from jvae.training.presets import preset
 
 BATCH = 500  # the book's
 
@@ -66,8 +67,8 @@ def figure_by_cells(decode: Callable, z: np.ndarray, vector: np.ndarray, factors
     figure = Figure(figsize=(18, 10))
     canvas = FigureCanvasAgg(figure)
     cells = ((start, factor) for start in z for factor in factors)
-    for place, (start, factor) in enumerate(cells, 1):
-        cell = figure.add_subplot(len(z), len(factors), place)
+    for number, (start, factor) in enumerate(cells, 1):
+        cell = figure.add_subplot(len(z), len(factors), number)
         cell.axis("off")
         cell.imshow(np.asarray(decode((start + factor * vector)[None]))[0])
     canvas.draw()
@@ -75,7 +76,7 @@ def figure_by_cells(decode: Callable, z: np.ndarray, vector: np.ndarray, factors
 
 
 def vector_row(
-    model: Model, case: str, store: Callable, read: Callable, count: int, labels: int, rounds: int
+    model: TrainedModel, case: str, store: Callable, read: Callable, count: int, labels: int, rounds: int
 ) -> timing.Row:
     """Times the vectors of 40 labels, of which the loop does `labels`.
 
@@ -119,7 +120,7 @@ def vector_row(
     )
 
 
-def vector_rows(model: Model, path: Path | None, count: int, labels: int, rounds: int) -> list[timing.Row]:
+def vector_rows(model: TrainedModel, path: Path | None, count: int, labels: int, rounds: int) -> list[timing.Row]:
     """Times the vectors from JPEGs and from memory."""
     images = some_images(path, count)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -141,7 +142,7 @@ def vector_rows(model: Model, path: Path | None, count: int, labels: int, rounds
         ]
 
 
-def grid_rows(model: Model, rounds: int) -> list[timing.Row]:
+def grid_rows(model: TrainedModel, rounds: int) -> list[timing.Row]:
     """Times a grid of 5 faces by 9 factors."""
     rng = np.random.default_rng(0)
     z = rng.standard_normal((5, model.latent_dim), np.float32)
@@ -152,7 +153,7 @@ def grid_rows(model: Model, rounds: int) -> list[timing.Row]:
 
     def ours() -> None:
         latents = z[:, None] + factors[None, :, None] * vector
-        found["ours"] = render_grid(model.decode_fn, model.variables, latents)
+        found["ours"] = sheet(model.decode(latents), raw=True)
 
     def cells() -> None:
         found["cells"] = grid_by_cells(decode, z, vector, factors)

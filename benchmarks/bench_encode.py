@@ -26,12 +26,13 @@ import numpy as np
 
 from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
-from jvae import cli
-from jvae.config import preset
+from benchmarks.peers.common import Common
+from jvae.cli.run import run
 from jvae.data.sources.celeba import ATTRIBUTES
-from jvae.latent.encoding import Batch, attribute_statistics, check_finite, encode_step, start, stream
+from jvae.latent.encoding import Padded, attribute_statistics, check_finite, encode_step, start, stream
 from jvae.latent.vectors import AttributeVectors
-from jvae.trained import Model
+from jvae.trained import TrainedModel
+from jvae.training.presets import preset
 
 CELEBA = 202_599
 
@@ -41,7 +42,7 @@ def _mean(encode_fn: Callable, variables: Any, images: jax.Array) -> jax.Array:
     return encode_fn(variables, images)[0]
 
 
-def encode(model: Model, images: np.ndarray, attrs: np.ndarray, batch_size: int) -> np.ndarray:
+def encode(model: TrainedModel, images: np.ndarray, attrs: np.ndarray, batch_size: int) -> np.ndarray:
     """Posterior means [n,d] of uint8 images [n,h,w,3], their batches read as `attribute_statistics` reads them."""
     groups = (np.arange(i, min(i + batch_size, len(images))) for i in range(0, len(images), batch_size))
     means: list[np.ndarray] = []
@@ -54,14 +55,14 @@ def encode(model: Model, images: np.ndarray, attrs: np.ndarray, batch_size: int)
 
 
 @functools.partial(jax.jit, static_argnames="size")
-def _rows(images: jax.Array, attrs: jax.Array, first: jax.Array, *, size: int) -> Batch:
+def _rows(images: jax.Array, attrs: jax.Array, first: jax.Array, *, size: int) -> Padded:
     """The batch of `size` rows from `first` on, without those beyond the end, of arrays that are on the device."""
     rows = first + jnp.arange(size, dtype=jnp.int32)
     mask = rows < len(images)
-    return Batch(images[rows], attrs[rows], rows, mask)  # a row beyond the end reads the last one
+    return Padded(images[rows], attrs[rows], rows, mask)  # a row beyond the end reads the last one
 
 
-def resident_vectors(model: Model, images: jax.Array, attrs: jax.Array, batch_size: int) -> AttributeVectors:
+def resident_vectors(model: TrainedModel, images: jax.Array, attrs: jax.Array, batch_size: int) -> AttributeVectors:
     """All vectors of uint8 images [n,h,w,3] and labels [n,a] that are on the device."""
     stats, bad = start(attrs.shape[1], model.latent_dim, model.mesh)
     key = jax.random.key(0)
@@ -87,7 +88,7 @@ def main(quick: bool = False, path: Path | None = None, count: int | None = None
     rounds = rounds or (2 if quick else 9)
     n = count or timing.by_platform(1024 if quick else 8192, 8192 if quick else CELEBA)
     batch_size = timing.by_platform(512, 2048)
-    some = faces.images(path, min(n, 4096), cfg.image_size)
+    some = faces.images(path, min(n, 4096), cfg.model.image_size)
     images = np.resize(some, (n, *some.shape[1:]))  # over and over
     rng = np.random.default_rng(0)
     attrs = rng.random((n, len(ATTRIBUTES))) < rng.uniform(0.05, 0.5, len(ATTRIBUTES))
@@ -106,7 +107,7 @@ def main(quick: bool = False, path: Path | None = None, count: int | None = None
 
     runs: dict[str, timing.Run] = {"encoding": encoding, "vectors": vectors, "resident": resident}
     dtype = timing.by_platform("float32", "bfloat16")  # what "auto" is
-    with pytorch("encode", cfg.replace(batch_size=batch_size), dtype, images, quick=quick) as child:
+    with pytorch("encode", Common.of(cfg.replace(batch_size=batch_size)), dtype, images, quick=quick) as child:
         if child is not None:
             runs["PyTorch"] = child
         times = timing.in_turn(runs, rounds=rounds)
@@ -153,4 +154,4 @@ def main(quick: bool = False, path: Path | None = None, count: int | None = None
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

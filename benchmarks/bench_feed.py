@@ -4,7 +4,7 @@
 
 The preset celeba64 trains through `Feed` and `train_chunk`, as in `jvae.train`. Resident is the peer: it waits for
 nothing. From TFDS every JPEG is read, decoded, cropped and resized anew each time, on all cores, from a data set that
-`experiments/prepare_tfds.py` makes. On a CPU the decoding takes its time from the very cores that train. A device waits
+`jvae prepare-tfds` makes. On a CPU the decoding takes its time from the very cores that train. A device waits
 from the end of a chunk's last step to the arrival of the next chunk.
 """
 
@@ -23,9 +23,10 @@ from benchmarks import table, timing
 from benchmarks.faces import images as some_images
 from benchmarks.faces import prepare_tfds, write_celeba
 from benchmarks.training import Trainer
-from jvae.cli import run
-from jvae.config import Config, preset
+from jvae.cli.run import run
+from jvae.config import Config
 from jvae.data.decoded import DecodedStore
+from jvae.training.presets import preset
 
 
 def waited(ready: list[float], done: list[float]) -> float:
@@ -54,7 +55,7 @@ class Training:
                 chunk = self.trainer.next_chunk()
                 chunk.images.block_until_ready()
                 ready.append(time.perf_counter())
-                watcher.submit(watch, self.trainer.dispatch(chunk).loss)
+                watcher.submit(watch, self.trainer.dispatch(chunk)["loss"])
         self.waited.append(waited(ready, done))
 
     def close(self) -> None:
@@ -74,7 +75,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     cfg = preset("celeba64").replace(chunk_steps=2 if quick else 50)
     rounds = rounds or (1 if quick else 5)
     a_round = chunks or (2 if quick else int(timing.by_platform(2, 20)))
-    count = cfg.batch_size * (8 if quick else 100)
+    count = cfg.loop.batch_size * (8 if quick else 100)
     trainings: dict[str, Training] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -89,13 +90,13 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         start("resident", images, "resident")
         start("store", images, "streamed")
         try:
-            faces = DecodedStore(prepare_tfds(folder / "celeba", folder / "tfds"), size=cfg.image_size)
+            faces = DecodedStore(prepare_tfds(folder / "celeba", folder / "tfds"), size=cfg.model.image_size)
             start("TFDS", faces.images, "streamed")
         except ImportError as error:
             print(f"TFDS is not measured: {error}")
         runs: dict[str, Callable[[], None]] = dict(trainings)
         times = timing.in_turn(runs, rounds=rounds)
-    done = a_round * cfg.chunk_steps * cfg.batch_size
+    done = a_round * cfg.loop.chunk_steps * cfg.loop.batch_size
     rows = []
     for name, case in (("store", "streamed from the store"), ("TFDS", "streamed from TFDS, decoded on the way")):
         rates = times[name].rates(done) if name in times else None

@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_grid
 
-From float32 latents in the host's memory to uint8 pixels there: `render_grid` of 5x9 and 20x20 faces of `celeba64`, and
-the 120 frames of a morph. PyTorch decodes the same latents in one call (peers/pytorch.py) and puts the picture together
+From float32 latents in the host's memory to uint8 pixels there: `decode` and a bare `sheet` of 5x9 and 20x20 faces of
+`celeba64`, and the 120 frames of a morph. PyTorch decodes the same latents in one call (peers/pytorch.py) and puts the
+picture together
 on the device. Rounds in turn; a round repeats a picture often enough to last. Random latents and first parameters: the
 time does not depend on them.
 """
@@ -12,11 +13,13 @@ import numpy as np
 
 from benchmarks import faces, table, timing
 from benchmarks.peers.child import pytorch
-from jvae import cli
-from jvae.config import Config, preset
+from benchmarks.peers.common import Common
+from jvae.cli.run import run
+from jvae.config import Config
 from jvae.latent.trajectories import lerp
-from jvae.render.grid import render_grid
-from jvae.trained import Model
+from jvae.render.sheet import sheet
+from jvae.trained import TrainedModel
+from jvae.training.presets import preset
 
 # rows, columns, target on a CPU, target on a GPU
 CASES = {
@@ -26,7 +29,7 @@ CASES = {
 }
 
 
-def case_row(case: str, cfg: Config, model: Model, *, repeats: int, rounds: int, quick: bool) -> timing.Row:
+def case_row(case: str, cfg: Config, model: TrainedModel, *, repeats: int, rounds: int, quick: bool) -> timing.Row:
     """Measures one of CASES.
 
     Args:
@@ -40,21 +43,21 @@ def case_row(case: str, cfg: Config, model: Model, *, repeats: int, rounds: int,
     rows, columns, cpu, gpu = CASES[case]
     rng = np.random.default_rng(0)
     if columns == 1:  # frame under frame, so that a frame is a slice of the picture
-        start, end = rng.standard_normal((2, cfg.latent_dim))
+        start, end = rng.standard_normal((2, model.latent_dim))
         latents = lerp(start, end, np.linspace(0, 1, rows)).astype(np.float32)[:, None]
     else:
-        latents = rng.standard_normal((rows, columns, cfg.latent_dim), np.float32)
+        latents = rng.standard_normal((rows, columns, model.latent_dim), np.float32)
 
     def ours() -> None:
         for _ in range(repeats):
-            picture = render_grid(model.decode_fn, model.variables, latents)
-        assert picture.shape == (rows * cfg.image_size, columns * cfg.image_size, 3)
+            picture = sheet(model.decode(latents), raw=True)
+        assert picture.shape == (rows * model.image_size, columns * model.image_size, 3)
 
     runs: dict[str, timing.Run] = {"jvae": ours}
     dtype = timing.by_platform("float32", "bfloat16")  # what "auto" is
-    none = np.zeros((0, cfg.image_size, cfg.image_size, 3), np.uint8)
+    none = np.zeros((0, model.image_size, model.image_size, 3), np.uint8)
     more = {"rows": rows, "columns": columns, "repeats": repeats}
-    with pytorch("decode", cfg, dtype, none, quick=quick, **more) as child:
+    with pytorch("decode", Common.of(cfg), dtype, none, quick=quick, **more) as child:
         if child is not None:
             runs["PyTorch"] = child
         times = timing.in_turn(runs, rounds=rounds)
@@ -95,4 +98,4 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -25,7 +25,7 @@ from benchmarks import table, timing
 from benchmarks.faces import copy_celeba, prepare_tfds, write_celeba
 from benchmarks.peers.pillow import by_pillow
 from benchmarks.peers.tfds import DecodedByTFDS
-from jvae.cli import run
+from jvae.cli.run import run
 from jvae.data.packed import pack
 from jvae.data.source import Source
 from jvae.data.sources.celeba import CelebAFolder
@@ -136,7 +136,7 @@ def main(
       count: images a round; 2000 unless told, 512 with --quick.
       rounds: of which the median counts; 7 unless told, 2 with --quick.
       size: height and width in pixels.
-      crop: see experiments/pack.py.
+      crop: see `jvae pack`.
       workers: threads; one a core unless told.
     """
     count, rounds = count or (512 if quick else 2000), rounds or (2 if quick else 7)

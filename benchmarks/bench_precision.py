@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks import table, timing
 from benchmarks.bench_recipe import our_curve
-from jvae import cli
-from jvae.config import preset
+from jvae.cli.run import run
 from jvae.data.packed import PackedStore
+from jvae.training.presets import preset
 
 
 def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> None:
@@ -30,7 +30,7 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> No
     ends = {}
     for dtype in ("float32", "bfloat16"):
         ends[dtype] = [point for point, _ in our_curve(cfg.replace(dtype=dtype), store, 1)][-1]
-    images = cfg.total_steps(len(store.indices("train"))) * cfg.batch_size
+    images = cfg.loop.total_steps(len(store.indices("train"))) * cfg.loop.batch_size
     ours, peer = ends["bfloat16"], ends["float32"]
     rows = [
         timing.row(
@@ -58,4 +58,4 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 2) -> No
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -27,20 +27,22 @@ import pandas as pd
 from benchmarks import table, timing
 from benchmarks.edits import Edits, edit, fit_judge
 from benchmarks.peers.child import pytorch
+from benchmarks.peers.common import Common
 from benchmarks.training import Trainer
-from jvae import cli
-from jvae.config import Config, preset
+from jvae.cli.run import run
+from jvae.config import Config
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.io.files import replacing
 from jvae.judge.ranking import roc_auc
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors
-from jvae.models import vae
 from jvae.runtime.mesh import make_mesh
-from jvae.trained import Model
-from jvae.training.state import make_model
-from jvae.training.validation import BOOK_FACTOR, evaluate
+from jvae.trained import TrainedModel
+from jvae.training.presets import preset
+from jvae.training.task import part
+from jvae.training.tasks.vae import BOOK_FACTOR
+from jvae.training.validation import score
 
 EPOCHS = (6, 20)  # of the book's recipe, whose objectives are to be reached
 HITS = 0.8  # share of edits that are to land where their side effects are compared
@@ -77,37 +79,36 @@ def score_steps(total: int, per_epoch: int, count: int) -> list[int]:
     return sorted((even | {e * per_epoch for e in EPOCHS if e * per_epoch <= total}) - {0})
 
 
-def our_curve(cfg: Config, store: PackedStore, count: int) -> Iterator[tuple[Point, Model]]:
+def our_curve(cfg: Config, store: PackedStore, count: int) -> Iterator[tuple[Point, TrainedModel]]:
     """Trains by the train loop's own program and yields the model each time that it is scored."""
     rows, test, mesh = store.indices("train"), store.indices("test"), make_mesh()
-    total, per_epoch = cfg.total_steps(len(rows)), len(rows) // cfg.batch_size
+    total, per_epoch = cfg.loop.total_steps(len(rows)), len(rows) // cfg.loop.batch_size
     trainer = Trainer(cfg, store.images, rows, total_steps=total)
-    module = make_model(cfg, mesh)
-    encode, decode = vae.Encode(module), vae.Decode(module)
     next(trainer.feed.chunks(0))  # compiles what makes the order
     step, seconds = 0, 0.0
     for stop in score_steps(total, per_epoch, count):
         start = time.perf_counter()
         for chunk in trainer.feed.chunks(step):
-            steps = min(cfg.chunk_steps, stop - step)
+            steps = min(cfg.loop.chunk_steps, stop - step)
             trainer.dispatch(chunk, steps)
             step += steps
             if step == stop:
                 break
         jax.block_until_ready(trainer.state)
         seconds += time.perf_counter() - start
-        variables = trainer.state.variables
-        scores = evaluate(encode, decode, variables, cfg, store.images, test, mesh=mesh)
-        point = Point(step / per_epoch, seconds, scores.sampled_error, scores.kl)
-        yield point, Model(cfg, jax.device_get(variables), step=step)
+        variables = trainer.state.inference
+        scores = score(trainer.task, variables, store, test, mesh=mesh)
+        point = Point(step / per_epoch, seconds, scores["sampled_error"], scores["kl"])
+        yield point, TrainedModel(cfg, jax.device_get(part(variables, "model")), step=step)
 
 
 def pytorch_curve(cfg: Config, store: PackedStore, count: int) -> Iterator[tuple[Point, None]]:
     """The same by PyTorch; nothing where it is not installed."""
     train, test = (np.asarray(store.images[store.indices(split)]) for split in ("train", "test"))
-    per_epoch = len(train) // cfg.batch_size
-    stops = score_steps(cfg.total_steps(len(train)), per_epoch, count)
-    with pytorch("curve", cfg, cfg.dtype, train, quick=False, test=test, steps=10, stops=stops) as child:
+    per_epoch = len(train) // cfg.loop.batch_size
+    stops = score_steps(cfg.loop.total_steps(len(train)), per_epoch, count)
+    same, dtype = Common.of(cfg), cfg.loop.dtype
+    with pytorch("curve", same, dtype, train, quick=False, test=test, steps=10, stops=stops) as child:
         seconds = 0.0
         if child is None:
             return
@@ -117,7 +118,7 @@ def pytorch_curve(cfg: Config, store: PackedStore, count: int) -> Iterator[tuple
             yield Point(stop / per_epoch, seconds, error, kl), None
 
 
-def attribute_vectors(model: Model, store: PackedStore) -> AttributeVectors:
+def attribute_vectors(model: TrainedModel, store: PackedStore) -> AttributeVectors:
     """Of the training split."""
     stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=512)
     return AttributeVectors.from_statistics(stats, store.attribute_names)
@@ -254,13 +255,13 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 20, poin
     dtype = timing.by_platform("float32", "bfloat16")  # of all
     book = preset("book").replace(image_size=64, epochs=epochs, dtype=dtype)
     ours = {BOOK: book, OURS: preset("celeba64").replace(dtype=dtype)}
-    running: dict[str, Iterator[tuple[Point, Model | None]]] = {
+    running: dict[str, Iterator[tuple[Point, TrainedModel | None]]] = {
         **{name: our_curve(cfg, store, points) for name, cfg in ours.items()},
         TORCH: pytorch_curve(book, store, points),
         TORCH_NO_DROPOUT: pytorch_curve(book.replace(dropout=0.0), store, points),
     }
     curves: Curves = {}
-    models: dict[str, Model] = {}
+    models: dict[str, TrainedModel] = {}
     for turn in itertools.zip_longest(*running.values()):
         for name, scored in zip(running, turn, strict=True):
             if scored is None:
@@ -294,4 +295,4 @@ def write_curves(path: Path, curves: Curves) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

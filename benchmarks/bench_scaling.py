@@ -26,10 +26,10 @@ from benchmarks import table, timing
 from benchmarks.bench_feed import Training
 from benchmarks.faces import Repeated, untrained
 from benchmarks.faces import images as some_images
-from jvae.cli import run
-from jvae.config import preset
+from jvae.cli.run import run
 from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.latent.encoding import attribute_statistics
+from jvae.training.presets import preset
 
 SMALLEST = 10_000
 WORDS = {10_000: "10^4", 100_000: "10^5", 1_000_000: "10^6", 10_000_000: "10^7"}
@@ -52,7 +52,7 @@ def training_chunk(cfg_name: str, images: Any, steps: int) -> tuple[float, int]:
     training()
     seconds = timing.measure(training, rounds=1, warm=1).median
     training.close()
-    return seconds, steps * cfg.batch_size
+    return seconds, steps * cfg.loop.batch_size
 
 
 def peak_memory() -> int:

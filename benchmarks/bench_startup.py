@@ -18,35 +18,34 @@ from pathlib import Path
 
 import jvae
 from benchmarks import table, timing
-from jvae.cli import run
+from jvae.cli.run import run
 
 ROOT = Path(__file__).parent.parent
 
 FIRST_STEP = """
 import sys, jvae
-from jvae import cli
+from jvae.cli import run as command_line
 
 def main() -> None:
     cfg = jvae.preset(preset).replace(steps=1, chunk_steps=1)
     jvae.train(cfg, jvae.PackedStore.open(data), run)
 
 (preset, data, run), sys.argv[1:] = sys.argv[1:], []
-cli.run(main)
+command_line.run(main)
 """
 
 FIRST_PICTURE = """
 import sys, jvae, numpy
-from jvae import cli
-from jvae.render.figure import save_png
-from jvae.render.grid import join_grid
+from jvae.cli import run as command_line
+from jvae.render.sheet import save_png, sheet
 
 def main() -> None:
     model = jvae.load(run)
     z = numpy.random.default_rng(0).standard_normal((5, 9, model.latent_dim))
-    save_png(out, join_grid(model.decode(z)))
+    save_png(out, sheet(model.decode(z), raw=True))
 
 (run, out), sys.argv[1:] = sys.argv[1:], []
-cli.run(main)
+command_line.run(main)
 """
 
 

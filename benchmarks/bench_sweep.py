@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_sweep
 
-Through `jvae.training.sweep`, as experiments/sweep.py does it, on rendered faces; compilation, scoring and checkpoints
+Through `jvae.training.sweep`, as `jvae sweep` does it, on rendered faces; compilation, scoring and checkpoints
 are not counted. On an accelerator the models take each step together (`vmap`), on a CPU one after another.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import jvae
 from benchmarks import table, timing
-from jvae.cli import run
-from jvae.config import preset
+from jvae.cli.run import run
+from jvae.training.presets import preset
 from jvae.training.sweep import sweep
 
 
@@ -43,7 +43,7 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
         rows.append(
             timing.row(
                 "sweep",
-                f"celeba64 64x64 b{cfg.batch_size}, {models} model{'s' if models > 1 else ''} at once",
+                f"celeba64 64x64 b{cfg.loop.batch_size}, {models} model{'s' if models > 1 else ''} at once",
                 "models·images/s",
                 median,
                 peer_name="1 model" if models > 1 and 1 in found else None,

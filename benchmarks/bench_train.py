@@ -31,16 +31,18 @@ import numpy as np
 
 from benchmarks import faces, limits, table, timing
 from benchmarks.peers.child import pytorch
+from benchmarks.peers.common import Common
 from benchmarks.peers.plain_flax import training as plain_training
 from benchmarks.training import Trainer
-from jvae import cli
-from jvae.config import Config, preset
+from jvae.cli.run import run
+from jvae.config import Config
 from jvae.errors import InputError
+from jvae.training.presets import preset
 
 CELEBA_TRAIN, EPOCHS = 162_770, 200  # images of CelebA's training split; the book's epochs
 
 
-def step_flops(cfg: Config) -> float:
+def step_flops(cfg: Common) -> float:
     """Operations of a train step, matrix work only, counted by hand as above."""
     products, first, side, inputs = 0, 0, cfg.image_size, 3
     for width in cfg.widths:
@@ -65,22 +67,23 @@ def case_rows(cfg: Config, images: np.ndarray, *, rounds: int, plain_steps: int,
     Returns:
       A row against each peer.
     """
-    limits.check_dtype(cfg.dtype)
-    case = f"{cfg.preset} {cfg.image_size}x{cfg.image_size} b{cfg.batch_size} {cfg.dtype}"
+    same, dtype, steps = Common.of(cfg), cfg.loop.dtype, cfg.loop.chunk_steps
+    limits.check_dtype(dtype)
+    case = f"{cfg.preset} {same.image_size}x{same.image_size} b{same.batch_size} {dtype}"
     print(case, flush=True)
     ours = Trainer(cfg, images)
     runs: dict[str, timing.Run] = {"jvae": ours}
     if plain_steps:
-        runs["plain Flax"] = plain_training(cfg, images, plain_steps)
-    with pytorch("train", cfg, cfg.dtype, images, quick=quick, steps=cfg.chunk_steps) as child:
+        runs["plain Flax"] = plain_training(same, images, plain_steps)
+    with pytorch("train", same, dtype, images, quick=quick, steps=steps) as child:
         if child is not None:
             runs["PyTorch"] = child
         times = timing.in_turn(runs, rounds=rounds)
-    amounts = dict.fromkeys(runs, cfg.chunk_steps * cfg.batch_size) | {"plain Flax": plain_steps * cfg.batch_size}
+    amounts = dict.fromkeys(runs, steps * same.batch_size) | {"plain Flax": plain_steps * same.batch_size}
     rates = {name: t.rates(amounts[name]) for name, t in times.items()}
     median, least, most = rates["jvae"]
-    by_hand, (flops, moved) = step_flops(cfg), limits.cost(ours.compiled)
-    seconds = limits.limit_seconds(ours.compiled, limits.limits(quick), cfg.dtype, least_flops=by_hand)  # of one step
+    by_hand, (flops, moved) = step_flops(same), limits.cost(ours.compiled)
+    seconds = limits.limit_seconds(ours.compiled, limits.limits(quick), dtype, least_flops=by_hand)  # of one step
     print(
         f"a step: {flops / 1e9:.1f} GFLOP ({by_hand / 1e9:.1f} by hand), {moved / 1e9:.2f} GB: at least {seconds:.2g} s"
     )
@@ -94,7 +97,7 @@ def case_rows(cfg: Config, images: np.ndarray, *, rounds: int, plain_steps: int,
             peer_name=peer,
             peer=rates[peer][0] if peer in rates else None,
             spread=(least, most),
-            limit_fraction=seconds * median / cfg.batch_size,
+            limit_fraction=seconds * median / same.batch_size,
             compile_s=ours.compile_s,
             n=rounds,
             **fields,
@@ -164,4 +167,4 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -9,8 +9,8 @@ import numpy as np
 from jvae.data.packed import PackedStore
 from jvae.judge.ranking import roc_auc
 from jvae.latent.vectors import AttributeVectors
-from jvae.models.vae import to_float
-from jvae.trained import Model
+from jvae.models.model import to_float
+from jvae.trained import TrainedModel
 
 POOL = 4  # pixels a side of what the judge sees as one: a VAE's blur is finer
 FACTORS = np.arange(0, 8.5, 0.5)  # of raw vectors: 1 leads from the mean face without an attribute to the one with it
@@ -83,7 +83,7 @@ def judged_attributes(judge: Judge, images: np.ndarray, attrs: np.ndarray) -> li
 
 
 def edit(
-    model: Model, z: np.ndarray, vectors: AttributeVectors, store: PackedStore, judge: Judge, faces: int = 100
+    model: TrainedModel, z: np.ndarray, vectors: AttributeVectors, store: PackedStore, judge: Judge, faces: int = 100
 ) -> Edits:
     """Applies each attribute's vector to test faces without it, in steps, and judges the decoded pictures.
 

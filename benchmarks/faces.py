@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -16,8 +17,8 @@ from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.sources.rendered import RenderedFaces
 from jvae.data.sources.tfds import prepare
 from jvae.errors import InputError
-from jvae.models import vae
-from jvae.trained import Model
+from jvae.models.model import init_variables
+from jvae.trained import TrainedModel
 
 
 class Repeated:
@@ -63,10 +64,10 @@ def images(path: Path | None, count: int, size: int = 64) -> np.ndarray:
     return np.array(store.images[:count])
 
 
-def untrained(cfg: Config) -> Model:
+def untrained(cfg: Config) -> TrainedModel:
     """A model of `cfg` at its first parameters: as fast as a trained one."""
-    init = jax.jit(functools.partial(vae.init_variables, vae.VAE(cfg)))
-    return Model(cfg, init(jax.random.key(0, impl="rbg")))
+    init = jax.jit(functools.partial(init_variables, cfg.model.module(jnp.float32), cfg.model.image_size))
+    return TrainedModel(cfg, init(jax.random.key(0, impl="rbg")))
 
 
 def write_celeba(folder: Path, count: int, distinct: int = 128) -> None:

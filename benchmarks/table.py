@@ -2,7 +2,7 @@
 
     python -m benchmarks.table
 
-writes the tables of README.md (what has a target) and docs/benchmarks.md (all) anew from benchmarks/results/.
+writes the tables of docs/benchmarks.md anew from benchmarks/results/.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from benchmarks.timing import RESULTS, Row, comparisons, read
 from jvae.io.files import replacing
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- from benchmarks/results, by python -m benchmarks.table -->\n", "<!-- end -->\n"
 
 
@@ -75,42 +75,54 @@ def text(rows: Iterable[Row]) -> str:
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """Tables for a document: of each subject, the figures of a CPU and of an accelerator side by side."""
+    """Tables for a document, one a subject: a row a case, columns for a CPU, an accelerator, or both side by side.
+
+    What has no figure is left out: a row of which nothing was measured, a column of a device that measured nothing.
+    """
     by_bench: dict[str, list[Row]] = {}
     for r in rows:
-        by_bench.setdefault(r.bench, []).append(r)
+        if r.ours is not None or r.peer is not None:
+            by_bench.setdefault(r.bench, []).append(r)
     return "\n".join(_subject(bench, found) for bench, found in by_bench.items())
 
 
 def _subject(bench: str, rows: list[Row]) -> str:
-    cases: dict[tuple[str, str | None], dict[bool, Row]] = {}
+    cases: dict[tuple[str, str | None], dict[str, Row]] = {}
     for r in rows:
         peer = r.peer_name.split(" (")[0] if r.peer_name else None
-        cases.setdefault((r.case, peer), {})[" cores of " not in r.device] = r  # the last of a kind of device counts
+        device = "CPU" if " cores of " in r.device else "GPU"
+        cases.setdefault((r.case, peer), {})[device] = r  # the last of a kind of device counts
     shown = [r for by_device in cases.values() for r in by_device.values()]
+    devices = [name for name in ("CPU", "GPU") if any(name in by_device for by_device in cases.values())]
     sources = dict.fromkeys((r.device, r.versions.get("jax"), r.versions.get("torch"), r.git, r.command) for r in shown)
     lines = [f"**{bench}**", ""]
     for device, jax_version, torch_version, commit, command in sources:
         packages = f"jax {jax_version}" + (f", torch {torch_version}" if torch_version else "")
         lines.append(f"- {device}, {packages}, commit {commit}: `{command}`")
-    lines += ["", "| case | CPU | | GPU | |", "|---|---|---|---|---|"]
+    heads = ["case", *(head for name in devices for head in (name, ""))]
+    lines += ["", _line(heads), "|---" * len(heads) + "|"]
     for (case, _), by_device in cases.items():
-        lines.append("| " + " | ".join([case, *_cells(by_device.get(False)), *_cells(by_device.get(True))]) + " |")
+        cells = [_cells(by_device[name]) if name in by_device else ("", "") for name in devices]
+        lines.append(_line([case, *(cell for pair in cells for cell in pair)]))
     return "\n".join(lines) + "\n"
 
 
-def _cells(r: Row | None) -> tuple[str, str]:
+def _line(cells: list[str]) -> str:
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+
+
+def _cells(r: Row) -> tuple[str, str]:
     """The figure with its spread, and what it is compared with."""
-    if r is None or r.ours is None:
-        return ("not measured yet" if r is None or r.peer is None else "not reached"), ""
+    if r.ours is None:
+        return "not reached", ""
     figure = f"{_figure(r.ours)} {r.unit}".strip()
     if r.spread and r.n and r.n > 1:
         figure += f" ({_figure(r.spread[0])} to {_figure(r.spread[1])})"
     said = []
     if r.ratio is not None:
         said.append(f"**{_figure(r.ratio)} ×** as good as {r.peer_name}: {_figure(r.peer)}")
-    elif r.peer_name:
-        said.append(r.peer_name if " (" in r.peer_name else f"{r.peer_name}: not measured")
+    elif r.peer_name and " (" in r.peer_name:
+        said.append(r.peer_name)
     if r.limit_fraction is not None:
         said.append(f"{100 * r.limit_fraction:.0f} % of the limit")
     if r.target:
@@ -131,21 +143,18 @@ def _words(target: str, unit: str) -> str:
     return ", ".join(words)
 
 
-def renewed(document: Path, results: Path = RESULTS) -> str:
-    """The text of a document with the table of what `results` holds between its two comments."""
+def renewed(document: Path = DOCUMENT, results: Path = RESULTS) -> str:
+    """The text of a document with the tables of what `results` holds between its two comments."""
     rows = [row for path in sorted(results.glob("*.jsonl")) for row in read(path)]
-    if document.name == "README.md":
-        rows = [row for row in rows if row.target]
     before, rest = document.read_text(encoding="utf-8").split(BEGIN)
     return before + BEGIN + markdown(rows) + END + rest.split(END, 1)[1]
 
 
 def renew() -> None:
-    """Writes the tables of all documents."""
-    for document in DOCUMENTS:
-        new = renewed(document)
-        with replacing(document) as part:
-            part.write_text(new, encoding="utf-8")
+    """Writes the tables of docs/benchmarks.md."""
+    new = renewed()
+    with replacing(DOCUMENT) as part:
+        part.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

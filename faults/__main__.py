@@ -20,7 +20,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from faults import damage, disk, drift, hostile, kill, processes, twice
 from faults.row import Row
-from jvae import cli
+from jvae.cli.run import run
 from jvae.errors import unknown
 from jvae.io.files import replacing
 from jvae.runtime.provenance import commit, device, versions
@@ -127,4 +127,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -1,4 +1,4 @@
-"""The scripts as child processes, on a tiny store and a tiny run, and what they leave behind."""
+"""The commands as child processes, on a tiny store and a tiny run, and what they leave behind."""
 
 import json
 import os
@@ -11,18 +11,17 @@ from typing import Any, NamedTuple
 
 from jvae.training.run import CHECKPOINTS, steps_of
 
-ROOT = Path(__file__).parents[2]
-FACES, RUN = "faces", "run"  # in the folder in which a script runs
-TINY = "--preset demo --widths 4 4 --latent-dim 4 --batch-size 8 --chunk-steps 3 --steps 60 --eval-every 6"
+ROOT = Path(__file__).parents[1]
+FACES, RUN = "faces", "run"  # in the folder in which a command runs
+TINY = "--model.widths 4 4 --model.latent-dim 4 --loop.batch-size 8 --loop.chunk-steps 3 --loop.steps 60"
 
 
 class Task(NamedTuple):
-    """A script that writes something.
+    """A command that writes something.
 
     Attributes:
       name: what it does.
-      script: in experiments/.
-      flags: of it.
+      words: of the command line, after `jvae`.
       needs: of FACES and RUN, what must be in the folder.
       begun: a pattern of the first thing it writes.
       writing: a pattern of what is there only while it writes.
@@ -30,8 +29,7 @@ class Task(NamedTuple):
     """
 
     name: str
-    script: str
-    flags: str
+    words: str
     needs: tuple[str, ...]
     begun: str
     writing: str
@@ -48,7 +46,7 @@ def start(task: Task, folder: Path, cache: Path, **options: Any) -> subprocess.P
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    command = [sys.executable, str(ROOT / "experiments" / task.script), *task.flags.split()]
+    command = [sys.executable, "-m", "jvae", *task.words.split()]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=env, text=True, stdout=pipe, stderr=pipe, **options)
 
@@ -102,19 +100,19 @@ def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
 
 
 PACK = Task(
-    "pack", "pack.py", f"--source rendered --count 1500 --size 16 --out {FACES}", (), ".*", ".*.part/*.csv",
+    "pack", f"pack rendered --count 1500 --size 16 --out {FACES}", (), ".*", ".*.part/*.csv",
     lambda folder: files(folder, (f"{FACES}/*",)),
 )  # fmt: skip
 TRAIN = Task(
-    "train", "train.py", f"--data {FACES} --out {RUN} {TINY}", (FACES,), f"{RUN}/config.json",
+    "train", f"train demo --data {FACES} --out {RUN} {TINY} --loop.eval-every 6", (FACES,), f"{RUN}/config.json",
     f"{RUN}/checkpoints/*tmp*", run_files,
 )  # fmt: skip
 VECTORS = Task(
-    "attribute vectors", "attribute_vectors.py", f"--data {FACES} --run {RUN}", (FACES, RUN), "", f"{RUN}/.*.part",
+    "attribute vectors", f"vectors --data {FACES} --run {RUN}", (FACES, RUN), "", f"{RUN}/.*.part",
     lambda folder: files(folder, (f"{RUN}/vectors.npz",)),
 )  # fmt: skip
 FIGURE = Task(
-    "a figure", "sample.py", f"--run {RUN} --out {RUN}/figures/samples.png", (RUN,), "", f"{RUN}/figures/.*.part",
+    "a figure", f"sample --run {RUN} --out {RUN}/figures/samples.png", (RUN,), "", f"{RUN}/figures/.*.part",
     lambda folder: files(folder, (f"{RUN}/figures/samples.png",)),
 )  # fmt: skip
 TASKS = (PACK, TRAIN, VECTORS, FIGURE)

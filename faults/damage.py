@@ -18,17 +18,18 @@ import numpy as np
 import pandas as pd
 
 from faults.row import Row
-from jvae import cli
-from jvae.config import BOOK
+from jvae.cli import run as command_line
 from jvae.data.packed import PackedStore, pack
 from jvae.errors import InputError, InputWarning
 from jvae.judge.judge import COLUMNS, Judge
-from jvae.judge.net import JudgeNet, init_variables
+from jvae.judge.net import JudgeNet, init_judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.runtime.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints
-from jvae.training.run import claim_run, read_config
+from jvae.training.presets import BOOK
+from jvae.training.run import Record, claim_run, read_record
 from jvae.training.state import State, state_shapes
+from jvae.training.task import Hyper
 from tests import test_packed, test_vectors
 
 CFG = BOOK.replace(preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=8, steps=20, ema_decay=0.9)
@@ -123,9 +124,15 @@ def _equal(a: Any, b: Any) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+def _shapes() -> State:
+    """Of a state of CFG."""
+    mesh = make_mesh(jax.devices()[:1])
+    return state_shapes(Record(CFG).task(mesh), Hyper.of(CFG.optimizer, 1), mesh)
+
+
 def _state(step: int) -> State:
     """A state that differs from step to step."""
-    return _drawn(state_shapes(CFG, make_mesh(jax.devices()[:1])), step)._replace(step=np.int32(step))
+    return _drawn(_shapes(), step)._replace(step=np.int32(step))
 
 
 def _drawn(shapes: Any, seed: int) -> Any:
@@ -136,13 +143,13 @@ def _drawn(shapes: Any, seed: int) -> Any:
 def _write(folder: Path) -> None:
     """One of everything."""
     pack(test_packed.Rendered(120), folder / "store", size=16, crop="center", progress=False)
-    claim_run(folder / "run", CFG)
+    claim_run(folder / "run", Record(CFG))
     with Checkpoints(folder / "run") as checkpoints:
         for step in (1, 2):
             checkpoints.save(step, jax.device_put(_state(step)), 3.0 - step)
     AttributeVectors(test_vectors.sums(*test_vectors.data()), test_vectors.NAMES).save(folder / "vectors.npz")
     scores = pd.DataFrame(np.full((2, len(COLUMNS)), 0.5), pd.Index(NAMES, name="attribute"), COLUMNS)
-    variables = _drawn(jax.eval_shape(functools.partial(init_variables, JudgeNet(2, 16)), jax.random.key(0)), 0)
+    variables = _drawn(jax.eval_shape(functools.partial(init_judge, JudgeNet(2, 16)), jax.random.key(0)), 0)
     Judge(NAMES, 16, variables, np.zeros(2), scores).save(folder / "judge.npz")
 
 
@@ -153,9 +160,8 @@ def _read_store(folder: Path) -> Any:
 
 
 def _resume(folder: Path) -> Any:
-    mesh = make_mesh(jax.devices()[:1])
     with Checkpoints(folder / "run") as checkpoints:
-        return jax.device_get(checkpoints.restore(state_shapes(CFG, mesh)))
+        return jax.device_get(checkpoints.restore(_shapes()))
 
 
 def _read_vectors(folder: Path) -> Any:
@@ -173,7 +179,7 @@ KINDS = (
     Kind("labels of a store", "store/labels.csv", _read_store),
     Kind("meta file of a store", "store/meta.json", _read_store),
     Kind("last checkpoint", "run/checkpoints/2", _resume),
-    Kind("config of a run", "run/config.json", lambda folder: str(read_config(folder / "run"))),
+    Kind("config of a run", "run/config.json", lambda folder: str(read_record(folder / "run"))),
     Kind("vectors", "vectors.npz", _read_vectors),
     Kind("judge", "judge.npz", _read_judge),
 )
@@ -192,4 +198,4 @@ def main(count: int, folder: Path, only: str = "") -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

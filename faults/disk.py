@@ -32,7 +32,7 @@ def run(count: int, folder: Path) -> list[Row]:
                 continue
             wrong = []
             for i in range(count):
-                place = folder / f"{task.script.removesuffix('.py')}-{how.replace(' ', '-')}-{i}"
+                place = folder / f"{task.name.replace(' ', '-')}-{how.replace(' ', '-')}-{i}"
                 child.equip(place, task, whole)
                 problem = trial(task, place, whole, cache, i)
                 if problem:

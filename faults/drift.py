@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from faults.row import Row
-from jvae.config import BOOK
 from jvae.runtime.mesh import make_mesh
 from jvae.training.loop import train
+from jvae.training.presets import BOOK
 from tests.faces import small_store
 
 TRACED = "/jax/core/compile/jaxpr_trace_duration"

@@ -1,4 +1,4 @@
-"""kill -9 at moments spread over each script's work; the same command again, held against an undisturbed one.
+"""kill -9 at moments spread over each command's work; the same command again, held against an undisturbed one.
 
     python -m faults --only kill
 
@@ -26,7 +26,7 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
     whole, cache = child.prepare(folder)
     rows = []
     for task in tasks:
-        begins, lasts = _work(task, child.equip(folder / f"timed-{task.script}", task, whole), cache)
+        begins, lasts = _work(task, child.equip(folder / f"timed-{task.name.replace(' ', '-')}", task, whole), cache)
         for writing in (False, True) if task is child.TRAIN else (False,):
 
             def trial(
@@ -36,7 +36,7 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
                 begins: float = begins,
                 lasts: float = lasts,
             ) -> tuple[bool, str]:
-                place = folder / f"{task.script.removesuffix('.py')}-{i}{'-writing' * writing}"
+                place = folder / f"{task.name.replace(' ', '-')}-{i}{'-writing' * writing}"
                 share = (i + np.random.default_rng(i).random()) / count
                 # Every other kill of a task that writes in an instant comes at that instant.
                 at_write = writing or (i % 2 == 1 and task is not child.TRAIN)

@@ -19,13 +19,14 @@ from jvae.training.log import read_metrics
 from tests.launch import Ended, launch, start, wait
 
 MINUTE = 60.0
-SMALL = ("--preset", "book", "--widths", "4", "4", "--latent-dim", "4", "--batch-size", "16", "--dropout", "0")
-TRAIN = ("experiments/train.py", *SMALL, "--chunk-steps", "5", "--dtype", "float32", "--residency", "streamed")
+SMALL = "--model.widths 4 4 --model.latent-dim 4 --model.dropout 0 --loop.batch-size 16".split()
+SAME = "--loop.chunk-steps 5 --loop.dtype float32 --loop.residency streamed".split()
+TRAIN = ("-m", "jvae", "train", "book", *SMALL, *SAME)
 
 
 def run(count: int, folder: Path) -> list[Row]:
     """All of it; `count` of the kills, of either kind."""
-    pack = ("experiments/pack.py", "--source", "rendered", "--count", "400", "--size", "16")
+    pack = ("-m", "jvae", "pack", "rendered", "--count", "400", "--size", "16")
     _succeed(launch(1, *pack, "--out", str(folder / "store"), folder=folder / "pack"))
     return [
         *same_as_one(folder),
@@ -41,7 +42,7 @@ def same_as_one(folder: Path, steps: int = 200) -> list[Row]:
     for processes in (1, 2, 4):
         out = folder / f"of-{processes}"
         _succeed(_train(folder, processes, out, steps))
-        vectors = ("experiments/attribute_vectors.py", "--run", str(folder / "of-1"), "--data", str(folder / "store"))
+        vectors = ("-m", "jvae", "vectors", "--run", str(folder / "of-1"), "--data", str(folder / "store"))
         file = folder / f"of-{processes}.npz"
         _succeed(launch(processes, *vectors, "--out", str(file), folder=folder / f"vectors-{processes}"))
         found.append((losses(out), AttributeVectors.load(file)))
@@ -143,8 +144,8 @@ def _ended_well(ended: Ended, victim: int) -> bool:
 
 
 def _start(folder: Path, processes: int, out: Path, steps: int, here: Path) -> list[subprocess.Popen]:
-    flags = ("--data", str(folder / "store"), "--out", str(out), "--steps", str(steps), "--eval-every", "50")
-    flags += ("--patience", "40")
+    flags = ("--data", str(folder / "store"), "--out", str(out), "--loop.steps", str(steps))
+    flags += ("--loop.eval-every", "50", "--patience", "40")
     return start(processes, *TRAIN, *flags, folder=here)
 
 

@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from faults.mutate import mutate, mutate_png, mutate_zip
-from jvae.config import PRESETS, Config
 from jvae.data.decode import preprocess
 from jvae.data.packed import PackedStore, pack
 from jvae.data.packing import IMAGES, LABELS, META
 from jvae.data.sources.celeba import CelebAFolder
 from jvae.data.sources.tables import read_table
 from jvae.io.files import CHECKSUM, seal, unseal
+from jvae.training.presets import PRESETS
 from tests.celeba_files import (
     NAMES,
     SPLIT_OF,
@@ -182,14 +182,16 @@ def _mutate_sealed(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 
 def _configs(folder: Path) -> tuple[list[bytes], Read]:
-    from jvae.training.run import CONFIG, read_config
+    from jvae.training.run import CONFIG, Record, claim_run, read_record
 
     def read(data: bytes) -> None:
         (folder / CONFIG).write_bytes(data)
-        assert isinstance(read_config(folder), Config)
+        found = read_record(folder)
+        assert found.config.replace() == found.config and all(isinstance(name, str) for name in found.labels)
 
-    folder.mkdir(parents=True)
-    return [cfg.to_json().encode() for cfg in PRESETS.values()], read
+    for name, cfg in PRESETS.items():
+        claim_run(folder / name, Record(cfg, ("Male", "Smiling")))
+    return [(folder / name / CONFIG).read_bytes() for name in PRESETS], read
 
 
 def _metrics(folder: Path) -> tuple[list[bytes], Read]:
@@ -199,7 +201,7 @@ def _metrics(folder: Path) -> tuple[list[bytes], Read]:
         (folder / METRICS).write_bytes(data)
         assert all(row["step"] + 0 is not None for row in read_metrics(folder))
         (folder / METRICS).write_bytes(data)
-        Log(folder, 30, 100, progress=False).close()
+        Log(folder, 30).close()
 
     folder.mkdir(parents=True)
     rows = [
@@ -233,12 +235,12 @@ def _judges(folder: Path) -> tuple[list[bytes], Read]:
     import pandas as pd
 
     from jvae.judge.judge import COLUMNS, Judge
-    from jvae.judge.net import JudgeNet, init_variables
+    from jvae.judge.net import JudgeNet, init_judge
 
     folder.mkdir(parents=True)
     path, names = folder / "judge.npz", ("Male", "Smiling")
     scores = pd.DataFrame(np.ones((2, len(COLUMNS))), pd.Index(names, name="attribute"), COLUMNS)
-    Judge(names, 16, init_variables(JudgeNet(2, 16), jax.random.key(0)), np.zeros(2), scores).save(path)
+    Judge(names, 16, init_judge(JudgeNet(2, 16), jax.random.key(0)), np.zeros(2), scores).save(path)
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
@@ -293,7 +295,7 @@ READERS: dict[str, Reader] = {
     "meta.json": Reader(6, _store_files(META), _mutate_sealed),
     "labels.csv": Reader(5, _store_files(LABELS)),
     "images.npy": Reader(4, _store_files(IMAGES)),
-    "config.json": Reader(6, _configs),
+    "config.json": Reader(6, _configs, _mutate_sealed),
     "metrics.jsonl": Reader(4, _metrics),
     "vectors.npz": Reader(7, _vectors, mutate_zip),
     "judge.npz": Reader(2, _judges, mutate_zip),

@@ -19,7 +19,7 @@ def run(count: int, folder: Path) -> list[Row]:
     for task, lock in ((child.PACK, f".{child.FACES}.lock"), (child.TRAIN, f"{child.RUN}/.lock")):
         failed = 0
         for i in range(count):
-            place = child.equip(folder / f"{task.script.removesuffix('.py')}-{i}", task, whole)
+            place = child.equip(folder / f"{task.name.replace(' ', '-')}-{i}", task, whole)
             wrong = _trial(task, place / lock, whole, cache)
             if wrong:
                 (place / "wrong.txt").write_text(f"{wrong}\n")

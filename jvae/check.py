@@ -13,8 +13,9 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.runtime.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import METRICS, TIMINGS, read_rows
-from jvae.training.run import CHECKPOINTS, CONFIG, read_config, steps_of
+from jvae.training.run import CHECKPOINTS, CONFIG, read_record, steps_of
 from jvae.training.state import state_shapes
+from jvae.training.task import Hyper
 
 
 def check(path: str | os.PathLike[str]) -> Iterator[tuple[Path, str | None]]:
@@ -54,11 +55,12 @@ def _check_store(path: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _check_run(run: Path) -> Iterator[tuple[Path, str | None]]:
-    config = _tried(run / CONFIG, lambda: read_config(run))
+    config = _tried(run / CONFIG, lambda: read_record(run))
     yield config
     steps = steps_of(run)
     if steps and config[1] is None:  # which says what the checkpoints should hold
-        like = state_shapes(read_config(run), make_mesh())
+        record, mesh = read_record(run), make_mesh()
+        like = state_shapes(record.task(mesh), Hyper.of(record.config.optimizer, 1), mesh)
         with Checkpoints(run, read_only=True) as checkpoints:
             for step in steps:
                 yield run / CHECKPOINTS / str(step), checkpoints.verify(step, like)

@@ -1,71 +1,179 @@
-"""What a run is: one frozen, checked dataclass, and the presets. Imports no jax."""
+"""What a run is: frozen, checked dataclasses, one for each thing that is chosen. Imports no jax.
+
+A setting is one field here, or in the config of a model (`jvae/models`) or of an objective (`jvae/training/tasks`): its
+description is the flag's help, its check stands in `__post_init__`, and nothing else has to know it.
+"""
 
 import dataclasses
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from jvae.errors import InputError, unknown
-from jvae.io.fields import build, read_object
 
-_MOST = 2**31 - 1  # of JAX's integers
-_DEEPEST = 16  # convolutions, which halve an image of 65,536 pixels to one
+MOST = 2**31 - 1  # the largest of JAX's integers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Model, loss, optimiser and schedule of one run.
+class Settings:
+    """Base of every config: lists become tuples and NumPy's numbers Python's, so that equal settings are equal."""
 
-    The weight of the reconstruction is given by exactly one of `r_loss_factor`, `beta` and `sigma`; `jvae.models.loss`
-    derives the other two.
+    def __post_init__(self) -> None:
+        """Checks every value; raises `InputError` naming the first that breaks its rule."""
+        for field in dataclasses.fields(self):
+            value = plain(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and abs(number) > MOST:
+                    raise InputError(f"{field.name}={number}: must be at most {MOST}")
+
+    def replace(self, **changes: Any) -> Self:
+        """These settings with `changes`, checked anew."""
+        return dataclasses.replace(self, **changes)
+
+    def check_positive(self, *names: str) -> None:
+        """Raises `InputError` unless each of these fields is a finite number above 0, or None."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name}={value}: must be a finite number above 0")
+
+    def check_at_least(self, least: float, *names: str) -> None:
+        """Raises `InputError` unless each of these fields is a finite number and at least `least`, or None."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= least):
+                raise InputError(f"{name}={value}: must be at least {least:g}")
+
+    def check_share(self, *names: str) -> None:
+        """Raises `InputError` unless each of these fields lies in [0, 1)."""
+        for name in names:
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)}: must lie in [0, 1)")
+
+    def check_choice(self, name: str, known: Sequence[str]) -> None:
+        """Raises `InputError` unless this field is one of `known`."""
+        if getattr(self, name) not in known:
+            raise unknown(name, str(getattr(self, name)), known)
+
+
+def plain(value: Any) -> Any:
+    """A list as a tuple, a NumPy number as Python's, anything else as it is."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Settings):
+    """Base of a network's config. A subclass has the network's own settings and `module`, which makes it.
+
+    What a model of faces must do is in `jvae.models.model.Model`.
 
     Attributes:
-      preset: the name this config started from.
-      image_size: h = w in pixels, a multiple of 2 ** len(widths). `train.py` takes it from the store.
-      widths: channels of the encoder's stride-2 convolutions; the decoder mirrors them and ends in 3 channels.
-      latent_dim: d, the length of z.
-      dropout: rate after every hidden convolution, in [0, 1); kept to a 256th.
-      leaky_slope: slope of LeakyReLU below 0.
-      bn_momentum: share of the running statistics kept each step.
-      bn_epsilon: added to the variance before the root.
-      r_loss_factor: weight of the squared error's mean over pixels and channels (the book's).
-      beta: weight of the KL beside half the squared error summed over pixels and channels.
-      sigma: standard deviation of the pixel noise, in units of the range [0, 1].
-      learning_rate: Adam's peak rate.
-      schedule: "constant", or "cosine" down to 0 at the last step.
-      warmup_steps: steps of linear warm-up from 0.
-      adam_epsilon: Adam's ε (Keras uses 1e-7).
-      ema_decay: share of the exponential moving average of the variables kept each step, in [0, 1), at step t at most
-        (1 + t) / (10 + t); the average is what a checkpoint gives to inference. 0 keeps none.
-      batch_size: b, images a step over all devices.
-      epochs: passes over the training split; `steps` overrides it.
-      steps: optimiser steps in all.
-      eval_every: steps between validations, each with a checkpoint and a reconstruction picture.
-      chunk_steps: k, steps in one call of the compiled loop; results do not depend on it.
-      dtype: of the matrix work; "auto" is bfloat16 on accelerators and float32 on a CPU, where bfloat16 runs too,
-        and gains nothing without instructions for it.
-      residency: "resident" keeps the training images on the device, "streamed" uploads them chunk by chunk;
-        "auto" is resident when they fit.
-      seed: of everything random in the run.
+      image_size: height and width of the images in pixels; training takes it from the store.
     """
 
-    preset: str = "custom"
+    closed_form: ClassVar[bool] = False  # whether `solve` gives the variables
     image_size: int = 64
-    widths: tuple[int, ...] = (32, 64, 64, 64)
-    latent_dim: int = 200
-    dropout: float = 0.25
-    leaky_slope: float = 0.3
-    bn_momentum: float = 0.99
-    bn_epsilon: float = 1e-3
-    r_loss_factor: float | None = None
-    beta: float | None = None
-    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_at_least(1, "image_size")
+
+    def module(self, dtype: Any) -> Any:
+        """The linen module of these settings, its matrix work in `dtype`."""
+        raise TypeError(f"{type(self).__name__} has no module")
+
+    def solve(self, images: Any, rows: Any, mesh: Any, *, r_loss_factor: float) -> Any:
+        """The network's variables at the optimum of the VAE's objective, for a model that has it in closed form.
+
+        Args:
+          images: uint8 [n,h,w,3].
+          rows: int [m], rows of the images to learn from.
+          mesh: devices to work on.
+          r_loss_factor: weight of the squared error beside the KL.
+
+        """
+        raise TypeError(f"{type(self).__name__} has no closed form")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig(Settings):
+    """Base of an objective's config. A subclass has its own settings, and `task`, which makes a `Task` of them."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ()  # settings of which one is given, and takes the place of the others
+
+    def labels(self, store: Any) -> tuple[str, ...]:
+        """The attributes of `store` that a batch must carry beside its images; none unless a subclass says so."""
+        return ()
+
+    def weight(self, image_size: int) -> float:
+        """Weight of the squared error beside the KL by which a trained model is scored; the book's, 10,000, unless a
+        subclass says another.
+
+        Args:
+          image_size: height and width in pixels.
+        """
+        return 10_000.0
+
+    def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> Any:
+        """The `jvae.training.task.Task` of these settings.
+
+        Args:
+          model: settings of the network.
+          labels: attributes that `labels` gave.
+          dtype: dtype of the matrix work.
+        """
+        raise TypeError(f"{type(self).__name__} has no task")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(Settings):
+    """Adam and its schedule (Kingma and Ba 2015; with decay AdamW, Loshchilov and Hutter 2019).
+
+    Attributes:
+      learning_rate: Adam's learning rate at its peak.
+      schedule: course of the learning rate after the warm-up: "constant", or "cosine" down to 0 at the last step.
+      warmup_steps: number of steps in which the learning rate rises from 0 to its peak, linearly.
+      adam_epsilon: number that Adam adds to the root of the second moment, its ε (Keras uses 1e-7).
+      weight_decay: share of matrices and kernels that is taken off each step, times the learning rate.
+      ema_decay: share of the variables' moving average that is kept each step, in [0, 1), and at step t no more than
+        (1 + t) / (10 + t). A model is loaded with the average; 0 keeps none.
+    """
+
     learning_rate: float = 5e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
     adam_epsilon: float = 1e-7
+    weight_decay: float = 0.0
     ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_positive("learning_rate", "adam_epsilon")
+        self.check_at_least(0, "warmup_steps", "weight_decay")
+        self.check_share("ema_decay")
+        self.check_choice("schedule", ("constant", "cosine"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig(Settings):
+    """How long training goes on, and what of it happens at once.
+
+    Attributes:
+      batch_size: number of images in a step, over all devices.
+      epochs: number of passes over the training split, unless `steps` is given.
+      steps: number of optimiser steps in all; None counts in epochs.
+      eval_every: number of steps between validations, each with a checkpoint and a picture.
+      chunk_steps: number of steps in one call of the compiled loop; results do not depend on it.
+      dtype: dtype of the matrix work: "auto" is bfloat16 on accelerators and float32 on a CPU, where bfloat16 runs too,
+        but gains nothing without instructions for it.
+      residency: where the training images are: "resident" keeps them on the device, "streamed" uploads them chunk by
+        chunk, "auto" is resident when they fit.
+    """
+
     batch_size: int = 32
     epochs: float = 200.0
     steps: int | None = None
@@ -73,58 +181,15 @@ class Config:
     chunk_steps: int = 50
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     residency: Literal["auto", "resident", "streamed"] = "auto"
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks every value; raises `InputError` naming the first that breaks its rule."""
-        if not 1 <= len(self.widths) <= _DEEPEST or min(self.widths) < 1:
-            raise InputError(
-                f"widths={self.widths}: give one positive width per convolution, {_DEEPEST} at most: 32 64 64 64"
-            )
-        for name, value in (*vars(self).items(), ("widths", max(self.widths))):
-            if isinstance(value, int) and abs(value) > _MOST:
-                raise InputError(f"{name}={value}: must be at most {_MOST}")
-        stride = 2 ** len(self.widths)
-        if self.image_size < stride or self.image_size % stride:
-            raise InputError(
-                f"image_size={self.image_size} is no multiple of {stride}, as {len(self.widths)} stride-2 layers need: "
-                f"pack the store at {max(stride, round(self.image_size / stride) * stride)}"
-            )
-        given = [n for n in ("r_loss_factor", "beta", "sigma") if getattr(self, n) is not None]
-        if len(given) != 1:
-            raise InputError(f"give exactly one of r_loss_factor, beta, sigma (given: {', '.join(given) or 'none'})")
-        for name in (given[0], "learning_rate", "adam_epsilon", "bn_epsilon", "epochs"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name}={value}: must be a finite number above 0")
-        for name in ("latent_dim", "batch_size", "eval_every", "chunk_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}: must be at least 1")
+        super().__post_init__()
+        self.check_positive("epochs")
+        self.check_at_least(1, "batch_size", "eval_every", "chunk_steps")
         if self.steps is not None and self.steps < 1:
             raise InputError(f"steps={self.steps}: must be at least 1, or left out to count in epochs")
-        if self.warmup_steps < 0:
-            raise InputError(f"warmup_steps={self.warmup_steps}: must be 0 or more")
-        if not math.isfinite(self.leaky_slope):
-            raise InputError(f"leaky_slope={self.leaky_slope}: must be a finite number")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout={self.dropout}: must lie in [0, 1)")
-        for name in ("bn_momentum", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}: must lie in [0, 1)")
-        for name, known in (
-            ("schedule", ("constant", "cosine")),
-            ("dtype", ("auto", "float32", "bfloat16")),
-            ("residency", ("auto", "resident", "streamed")),
-        ):
-            if getattr(self, name) not in known:
-                raise unknown(name, str(getattr(self, name)), known)
-
-    def replace(self, **changes: Any) -> "Config":
-        """This config with `changes`; giving one of the three loss weights drops the one that was there."""
-        weights = ("r_loss_factor", "beta", "sigma")
-        if any(changes.get(name) is not None for name in weights):
-            changes = dict.fromkeys(weights) | changes
-        return dataclasses.replace(self, **changes)
+        self.check_choice("dtype", ("auto", "float32", "bfloat16"))
+        self.check_choice("residency", ("auto", "resident", "streamed"))
 
     def total_steps(self, train_images: int) -> int:
         """Optimiser steps of the whole run over `train_images` images: `steps`, or `epochs` in whole batches.
@@ -135,53 +200,64 @@ class Config:
         if self.steps is not None:
             return self.steps
         total = max(1, round(self.epochs * (train_images // self.batch_size)))
-        if total > _MOST:
-            raise InputError(f"epochs={self.epochs:g} are {total} steps: must be at most {_MOST}, give fewer epochs")
+        if total > MOST:
+            raise InputError(f"epochs={self.epochs:g} are {total} steps: must be at most {MOST}, give fewer epochs")
         return total
 
-    def to_json(self) -> str:
-        """One JSON object with every field."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
 
-    @classmethod
-    def from_json(cls, text: str | bytes, name: str = "the config") -> "Config":
-        """The config that `to_json` wrote. Raises `InputError` with its `name` if it is not one."""
-        return build(cls, read_object(text, name), name)
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """A run: the network, what it is trained for, by which optimiser, and for how long.
+
+    Attributes:
+      model: the network's settings; see `jvae.models.registry`.
+      objective: the settings of what is minimised; see `jvae.training.tasks`.
+      optimizer: the optimiser's settings.
+      loop: settings of the training loop.
+      seed: seed of everything random in the run.
+      preset: name of the preset that this config started from.
+    """
+
+    model: Any  # a ModelConfig, and
+    objective: Any  # an ObjectiveConfig, whose own settings depend on which it is
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loop: LoopConfig = LoopConfig()
+    seed: int = 0
+    preset: str = "custom"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = (ModelConfig, ObjectiveConfig, OptimizerConfig, LoopConfig)
+        for name, kind in zip(("model", "objective", "optimizer", "loop"), parts, strict=True):
+            if not isinstance(value := getattr(self, name), kind):
+                raise InputError(f"{name}={value!r}: must be a {kind.__name__}, such as that of a preset")
+        if not 0 <= self.seed:
+            raise InputError(f"seed={self.seed}: must be 0 or more")
+
+    def replace(self, **changes: Any) -> "Config":
+        """This config with `changes`, by the name of a part or of any setting of a part: `replace(latent_dim=64)`.
+
+        Raises:
+          InputError: no part has a setting of that name, or a value breaks its rule.
+        """
+        own = {field.name for field in dataclasses.fields(self)}
+        whole = dataclasses.replace(self, **{name: changes.pop(name) for name in own & changes.keys()})
+        by_part: dict[str, dict[str, Any]] = {}
+        for name, value in changes.items():
+            by_part.setdefault(whole.part_of(name), {})[name] = value
+        parts = {part: getattr(whole, part).replace(**values) for part, values in by_part.items()}
+        return dataclasses.replace(whole, **parts)
+
+    def part_of(self, name: str) -> str:
+        """The part that has the setting `name`: "model", "objective", "optimizer" or "loop".
+
+        Raises:
+          InputError: none has it; the nearest names are given.
+        """
+        known = {f.name: part for part in PARTS for f in dataclasses.fields(getattr(self, part))}
+        if name not in known:
+            raise unknown("setting", name, tuple(known))
+        return known[name]
 
 
-# Generative Deep Learning, chapter 3: 128x128 squashed CelebA, 200 epochs, no schedule.
-BOOK = Config(preset="book", image_size=128, r_loss_factor=10_000.0)
-
-# 64x64 centre crops. Chosen by the clock (benchmarks/bench_recipe.py): narrow where the images are large, which is
-# where the time goes; no dropout; a high rate that falls to 0, and an average for what is looked at before it has.
-CELEBA64 = BOOK.replace(
-    preset="celeba64",
-    image_size=64,
-    widths=(16, 32, 64, 128),
-    latent_dim=128,
-    dropout=0.0,
-    learning_rate=3e-3,
-    schedule="cosine",
-    warmup_steps=200,
-    ema_decay=0.99,
-    epochs=20.0,
-)
-
-# Minutes on two cores, for rendered faces.
-DEMO = CELEBA64.replace(
-    preset="demo",
-    latent_dim=64,
-    r_loss_factor=50_000.0,
-    learning_rate=1.5e-3,
-    warmup_steps=100,
-    epochs=5.0,
-)
-
-PRESETS = {cfg.preset: cfg for cfg in (BOOK, CELEBA64, DEMO)}
-
-
-def preset(name: str) -> Config:
-    """The preset `name`. Raises `InputError` with the nearest names if there is none."""
-    if name not in PRESETS:
-        raise unknown("preset", name, tuple(PRESETS))
-    return PRESETS[name]
+PARTS = ("loop", "optimizer", "objective", "model")  # where two have a setting of one name, the later one is meant

@@ -10,7 +10,7 @@ class InputError(ValueError):
     """Bad input. The message names the value, the rule it breaks and the way out, in one line.
 
     What names from files would do to a terminal (line ends, escape codes, text from right to left) is written out.
-    Scripts print it without a traceback; any other exception is a bug of ours and keeps its own.
+    Commands print it without a traceback; any other exception is a bug of ours and keeps its own.
     """
 
     def __init__(self, message: str):
@@ -19,7 +19,7 @@ class InputError(ValueError):
 
 
 class InputWarning(UserWarning):
-    """Input that is fit to use, but may not be what was meant. Scripts print it in one line."""
+    """Input that is fit to use, but may not be what was meant. Commands print it in one line."""
 
 
 def damaged(what: str, why: str) -> InputError:

@@ -1,4 +1,4 @@
-"""A trained model, frozen: images to latents, latents to images."""
+"""A run directory in; its trained model, which turns images into latents and latents into images, out."""
 
 import functools
 import os
@@ -12,48 +12,56 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
+from jvae.data.source import Store
 from jvae.errors import InputError, InputWarning
 from jvae.latent.encoding import sample_rows
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
-from jvae.models import vae
-from jvae.render.grid import to_uint8
-from jvae.runtime.mesh import make_mesh, map_rows, put, replicated
+from jvae.models.loss import kl_per_dimension
+from jvae.models.model import Decode, Encode, Variables, latent_dim
+from jvae.render.tiles import decode_tiles
+from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
 from jvae.training.checkpoint import Checkpoints, Which
-from jvae.training.run import read_config
-from jvae.training.state import make_model
+from jvae.training.run import read_record
+from jvae.training.task import named, part
+from jvae.training.tasks.vae import VaeTask
+from jvae.training.validation import Scores, score
 
 BATCH = 128
+ONE_CALL = 512  # latents up to which a grid is decoded by one call
 
 
-class Model:
+class TrainedModel:
     """Encoder and decoder of one checkpoint, whole on every device of a mesh.
 
     Attributes:
-      config: of the run.
-      step: of the checkpoint.
-      variables: parameters and running statistics, on the devices.
-      mesh: the devices.
-      encode_fn: pure: variables, uint8 [b,h,w,3] → mean, logvar [b,d] float32.
-      decode_fn: pure: variables, z [b,d] → float32 [b,h,w,3] in [0, 1].
+      config: config of the run.
+      step: step of the checkpoint.
+      variables: parameters and the model's other collections, on the devices.
+      mesh: devices that it works on.
+      encode_fn: pure function: variables, uint8 [b,h,w,3] → mean, logvar [b,d] float32.
+      decode_fn: pure function: variables, z [b,d] → float32 [b,h,w,3] in [0, 1].
     """
 
-    def __init__(self, config: Config, variables: vae.Variables, *, step: int = 0, mesh: Mesh | None = None) -> None:
+    def __init__(self, config: Config, variables: Variables, *, step: int = 0, mesh: Mesh | None = None) -> None:
         self.config, self.step = config, step
         self.mesh = make_mesh() if mesh is None else mesh
         self.variables = put(variables, replicated(self.mesh))
-        module = make_model(config, self.mesh)
-        self.encode_fn, self.decode_fn = vae.Encode(module), vae.Decode(module)
+        self._module = config.model.module(compute_dtype(config.loop.dtype, self.mesh))
+        self._latent_dim: int | None = None  # found when it is first asked for
+        self.encode_fn, self.decode_fn = Encode(self._module), Decode(self._module)
 
     @property
     def image_size(self) -> int:
         """Height and width in pixels."""
-        return self.config.image_size
+        return self.config.model.image_size
 
     @property
     def latent_dim(self) -> int:
         """Length of z, d."""
-        return self.config.latent_dim
+        if self._latent_dim is None:
+            self._latent_dim = latent_dim(self._module, self.variables, self.image_size)
+        return self._latent_dim
 
     def posterior(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n, or of some `rows` of them.
@@ -62,9 +70,22 @@ class Model:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
         """
         shape = (self.image_size, self.image_size, 3)
+        images = images if hasattr(images, "ndim") else np.asarray(images)  # a list of images, say
         if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
             raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
         return self._mapped(functools.partial(_posterior, self.encode_fn), images, rows)
+
+    def kl_per_dimension(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
+        """KL divergence of the posterior from the prior, [d] float64 in nats: the mean over images.
+
+        Args:
+          images: uint8 [n,h,w,3].
+          rows: int [m], rows of the images to take; None takes all.
+
+        Raises:
+          InputError: the images are not uint8 [n,h,w,3] of the run's size.
+        """
+        return mean_kl(*self.posterior(images, rows=rows))
 
     def encode(
         self,
@@ -78,9 +99,9 @@ class Model:
 
         Args:
           images: uint8 [n,h,w,3], which may be a memory map.
-          rows: int [m], the images to take; None is all. Of several processes each reads only its share of them.
-          latent: the posterior's mean, or one sample from it.
-          seed: of the samples; image i's depends on it and i alone.
+          latent: "mean" for the posterior's mean, "sample" for one sample from it.
+          seed: seed of the samples; the sample of image i depends on it and on i alone.
+          rows: int [m], rows of the images to take; None takes all. Of several processes each reads its share alone.
 
         Raises:
           InputError: the images are not uint8 [n,h,w,3] of the run's size, or `latent` is neither.
@@ -94,7 +115,13 @@ class Model:
         return np.asarray(sample_rows(jax.random.key(seed), *jax.device_put((index, mean, logvar))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """Images uint8 [...,h,w,3] of latents [...,d], any number; compiled once.
+        """Pictures of latents, by one decoder call for up to `ONE_CALL` of them, compiled once for each number.
+
+        Args:
+          z: latents [...,d]; a grid [r,c,d] gives the tiles [r,c,h,w,3].
+
+        Returns:
+          uint8 [...,h,w,3].
 
         Raises:
           InputError: the last axis is not d.
@@ -102,37 +129,56 @@ class Model:
         z = np.asarray(z, np.float32)
         if z.ndim < 1 or z.shape[-1] != self.latent_dim:
             raise InputError(f"latents must be [...,{self.latent_dim}], not {z.shape}")
-        side = self.image_size
         rows = z.reshape(-1, self.latent_dim)
-        tiles = self._mapped(functools.partial(_tiles, self.decode_fn), rows)
-        return tiles.reshape(*z.shape[:-1], side, side, 3)
+        size = max(len(rows), 1) if len(rows) <= ONE_CALL else BATCH
+        tiles = self._mapped(functools.partial(decode_tiles, decode_fn=self.decode_fn), rows, size=size)
+        return tiles.reshape(*z.shape[:-1], *tiles.shape[1:])
 
-    def _mapped(self, function: Callable, array: np.ndarray, rows: np.ndarray | None = None) -> Any:
-        """What `function` of the variables and a batch gives for the `rows` of `array`, or all."""
+    def reconstruction_scores(self, store: Store, rows: np.ndarray) -> Scores:
+        """How well the model reconstructs rows of a store: see `jvae.training.tasks.vae.VaeTask.score`.
+
+        Args:
+          store: store of images of the model's size.
+          rows: int [m], rows of the store.
+        """
+        weight = np.float32(self.config.objective.weight(self.image_size))
+        task = VaeTask(module=self._module, config=self.config.model, r_loss_factor=weight)
+        return score(task, named(model=self.variables), store, rows, mesh=self.mesh)
+
+    def _mapped(
+        self, function: Callable, array: np.ndarray, rows: np.ndarray | None = None, *, size: int = BATCH
+    ) -> Any:
+        """What `function` of the variables and a batch of `size` gives for the `rows` of `array`, or all."""
         rows = np.arange(len(array)) if rows is None else rows
-        return map_rows(functools.partial(function, self.variables), (array, rows), mesh=self.mesh, size=BATCH)
+        return map_rows(functools.partial(function, self.variables), (array, rows), mesh=self.mesh, size=size)
+
+
+def mean_kl(mean: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """KL divergence of posteriors [n,d] from the prior, in nats, the mean over n: [d]; see `kl_per_dimension`."""
+    return np.asarray(_kl(mean, logvar), np.float64).mean(0)
+
+
+_kl = jax.jit(kl_per_dimension)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _posterior(encode_fn: vae.Encode, variables: vae.Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _posterior(encode_fn: Encode, variables: Variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     return encode_fn(variables, images)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _tiles(decode_fn: vae.Decode, variables: vae.Variables, z: jax.Array) -> jax.Array:
-    return to_uint8(decode_fn(variables, z))
-
-
 def load_vectors(
-    run: str | os.PathLike[str], model: Model, path: str | os.PathLike[str] | None = None, kind: Kind | None = None
+    run: str | os.PathLike[str],
+    model: TrainedModel,
+    path: str | os.PathLike[str] | None = None,
+    kind: Kind | None = None,
 ) -> AttributeVectors:
     """The attribute vectors of a run.
 
     Args:
-      run: its directory.
-      model: of the run; an InputWarning says when the vectors are of another checkpoint.
-      path: of the vectors' file; None is vectors.npz in the run.
-      kind: of the vectors; None is the kind they were saved as.
+      run: directory of the run.
+      model: model of the run; an InputWarning says when the vectors are of another checkpoint.
+      path: file of the vectors; None is vectors.npz in the run.
+      kind: kind of the vectors; None is the kind they were saved as.
 
     Raises:
       InputError: there is no such file, it is damaged, or of another model.
@@ -144,28 +190,30 @@ def load_vectors(
     if known.origin.step != model.step:
         warnings.warn(
             f"the vectors are of step {known.origin.step} and the run is at {model.step}: "
-            "experiments/attribute_vectors.py estimates them anew",
+            "`jvae vectors` estimates them anew",
             InputWarning,
             stacklevel=2,
         )
     return known
 
 
-def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> Model:
+def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> TrainedModel:
     """The model of a run directory.
 
     Args:
-      run: made by experiments/train.py.
-      which: the checkpoint with the lowest validation objective, or the last.
-      mesh: the devices; None takes all there are.
+      run: run directory that `jvae train` made.
+      which: checkpoint to load: "best", by the score that the objective names, or "last".
+      mesh: devices to work on; None takes all there are.
 
     Raises:
       InputError: no run directory, or no checkpoint in it.
     """
-    config, mesh = read_config(run), make_mesh() if mesh is None else mesh
-    shapes = jax.eval_shape(functools.partial(vae.init_variables, vae.VAE(config)), jax.random.key(0))
+    record, mesh = read_record(run), make_mesh() if mesh is None else mesh
+    config, shapes = record.config, jax.eval_shape(record.task(mesh).init, jax.random.key(0))
+    if "model" not in shapes["params"]:
+        raise InputError(f"{run} is a run of the preset {config.preset}, which trains no model of faces: give another")
     whole = replicated(mesh)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), shapes)
     with Checkpoints(run, read_only=True) as checkpoints:
         step, variables = checkpoints.restore_variables(which, like)
-    return Model(config, variables, step=step, mesh=mesh)
+    return TrainedModel(config, part(variables, "model"), step=step, mesh=mesh)

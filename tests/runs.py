@@ -9,14 +9,19 @@ import tempfile
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jvae.config import BOOK
-from jvae.runtime.mesh import make_mesh
+from jvae.judge.judge import Judge, score_judge
+from jvae.judge.net import JudgeNet, init_judge
+from jvae.runtime.mesh import make_mesh, put, replicated
 from jvae.training import loop
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.loop import train
-from jvae.training.state import state_shapes
+from jvae.training.presets import BOOK
+from jvae.training.state import init_state, state_shapes
+from jvae.training.task import Hyper
+from jvae.training.tasks.judge import judgeable
 from tests.faces import small_store
 
 TINY = BOOK.replace(
@@ -36,10 +41,37 @@ def whole_run() -> Path:
     return run
 
 
+def task_of(cfg=TINY, labels=()):
+    """The task of a config, as arrays on the device, and its hyperparameters."""
+    task = cfg.objective.task(cfg.model, labels, jnp.dtype(jnp.float32))
+    return put((task, Hyper.of(cfg.optimizer, 17)), replicated(ONE))
+
+
+def shapes_of(cfg=TINY):
+    task, hyper = task_of(cfg)
+    return state_shapes(task, hyper, ONE)
+
+
+def fresh_state(cfg=TINY):
+    task, hyper = task_of(cfg)
+    return init_state(task, KEYS[0], hyper, mesh=ONE)
+
+
 def last_state(run, cfg=TINY):
-    like = state_shapes(cfg, ONE)
+    like = shapes_of(cfg)
     with Checkpoints(run, read_only=True) as checkpoints:
         return jax.device_get(checkpoints.restore(like))
+
+
+def untrained_judge(store) -> Judge:
+    """A judge of what can be judged in a store, that guesses."""
+    names, missing = judgeable(store)
+    net = JudgeNet(len(names), store.size)
+    attrs = store.attrs[:, [store.attribute(name) for name in names]]
+    guesses = np.random.default_rng(0).normal(size=(2, *attrs.shape))
+    scores = score_judge(names, np.zeros(len(names)), attrs, *guesses)
+    variables = jax.jit(functools.partial(init_judge, net))(jax.random.key(0, impl="rbg"))
+    return Judge(names, store.size, variables, np.zeros(len(names)), scores, missing, mesh=ONE)
 
 
 def stop_after(chunks):

@@ -13,14 +13,15 @@ from benchmarks import bench_book_loop, bench_feed, bench_scaling, bench_startup
 from benchmarks.faces import Repeated
 from benchmarks.peers.pillow import by_pillow
 from benchmarks.peers.tfds import DecodedByTFDS
-from jvae.config import preset
 from jvae.data.feed import Feed, chunk_order
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import add_totals, totals
-from jvae.render.grid import render_grid, to_uint8
+from jvae.render.sheet import sheet
+from jvae.render.tiles import decode_tiles, to_uint8
 from jvae.runtime.mesh import make_mesh
+from jvae.training.presets import preset
 from tests.celeba_files import NAMES, write_celeba
 
 ROOT = Path(__file__).parents[1]
@@ -107,7 +108,8 @@ def test_the_grids_of_the_loop_are_ours():
     rng = np.random.default_rng(0)
     z, vector, factors = rng.normal(size=(2, 3)), rng.normal(size=3), np.array([-1.0, 0.0, 2.0])
     decode = jax.jit(lambda z: to_uint8(decode_fn(1.0, z)))
-    ours = render_grid(decode_fn, 1.0, (z[:, None] + factors[None, :, None] * vector).astype(np.float32))
+    latents = (z[:, None] + factors[None, :, None] * vector).astype(np.float32)
+    ours = sheet(np.asarray(decode_tiles(1.0, latents, decode_fn=decode_fn)), raw=True)
     np.testing.assert_array_equal(bench_book_loop.grid_by_cells(decode, z, vector, factors), ours)
     figure = bench_book_loop.figure_by_cells(decode, z, vector, factors)
     assert figure.dtype == np.uint8 and figure.ndim == 3 and figure.shape[2] == 4

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvae.config import BOOK
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.packed import PackedStore, pack
 from jvae.data.sources.tfds import CelebATFDS, convert, prepare
@@ -15,6 +14,7 @@ from jvae.errors import InputError
 from jvae.io import buckets
 from jvae.io.files import locked, replacing, uri
 from jvae.training.loop import train
+from jvae.training.presets import BOOK
 from tests.bucket import NAME, bucket
 from tests.celeba_files import prepared_celeba
 from tests.faces import small_store
@@ -43,10 +43,10 @@ def test_addresses():
     assert uri("gs://b/x") == uri(Path("gs://b/x")) == "gs://b/x"
     for path in ("data/x", "/data/x", "C:\\data", "C:/data", "a:b", "gs"):
         assert uri(path) is None
-        assert buckets.place(path) == Path(path)
+        assert buckets.locate(path) == Path(path)
     for address in ("s3://b/x", "https://example.org/x"):
         with pytest.raises(InputError, match=f"{address} cannot be read: give a folder or gs://"):
-            buckets.place(address)
+            buckets.locate(address)
 
 
 def test_nothing_is_written_to_an_address(data, tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_without_gcsfs(monkeypatch):
 
 def test_examples_are_those_on_the_disk(data, there):
     here, away = CelebATFDS(data), CelebATFDS(Path(f"gs://{NAME}"))
-    assert len(here) == len(away) and here.splits == away.splits and not is_packed(f"gs://{NAME}")
+    assert len(here) == len(away) and here.ranges == away.ranges and not is_packed(f"gs://{NAME}")
     for i in range(len(here)):
         mine, theirs = here[i], away[i]
         assert mine.image == theirs.image and mine.image_id == theirs.image_id

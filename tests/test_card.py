@@ -5,7 +5,6 @@ import pytest
 from jvae.evaluate.card import Scorecard
 from jvae.evaluate.edits import FACTORS, Edit
 from jvae.latent.kinds import Kind
-from jvae.training.validation import Scores
 
 FEW = len(FACTORS)
 OWN = pd.DataFrame({"accuracy": {"a": 0.8}, "balanced": {"a": 0.7}, "auc": {"a": 0.9}})
@@ -23,7 +22,7 @@ def card():
         Kind(): {"a": edit(1, 0.5), "b": edit(1, 0.1), "c": edit(0.5, 0)},
         Kind("lda"): {"a": edit(1, 0.05), "b": edit(0.8, 0.05)},
     }
-    scores = Scores(5, 0.01, 0.02, 30.0, 200.0, 230.0, 9000.0, 8.0, 20.0)
+    scores = {"n": 5.0, "error": 0.01, "sampled_error": 0.02, "kl": 30.0, "bits_per_dim": 8.0, "psnr": 20.0}
     return Scorecard(
         edits,
         ["a", "b", "c"],

@@ -14,9 +14,8 @@ from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
-from jvae.training.state import state_shapes
 from tests.faces import small_store
-from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
+from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, shapes_of, stop_after, whole_run
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +98,10 @@ def test_a_sum_that_does_not_match_is_damage(whole, tmp_path):
     name = next(name for name in fields["crc32"] if name.startswith("training/opt_state"))
     fields["crc32"][name] = "00000000"
     record.write_text(json.dumps(seal(fields)))
-    like = state_shapes(TINY, ONE)
+    like = shapes_of()
     with Checkpoints(run, read_only=True) as checkpoints:
         assert checkpoints.verify(17, like) == f"{name} is not what was saved"
         assert checkpoints.verify(12, like) is None
-
-
-def test_checkpoints_of_earlier_versions_are_read(whole, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(whole, run)
-    for step in (12, 17):  # without checksums, the objective in a file of Orbax's
-        folder = run / "checkpoints" / str(step)
-        shutil.rmtree(folder / "record")
-        (folder / "metrics").mkdir()
-        (folder / "metrics" / "metrics").write_text(json.dumps({"objective": float(step)}))
-    with Checkpoints(run, read_only=True) as checkpoints:
-        assert checkpoints.best_step == 12
-    assert_equal_states(last_state(run), last_state(whole))
 
 
 def test_damaged_images_stop_a_run_before_its_first_step(store, tmp_path):

@@ -1,4 +1,7 @@
 import logging
+import os
+import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -7,7 +10,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from jvae import cli
+from jvae.cli import main as commands
+from jvae.cli import run as command_line
 from jvae.errors import InputError, InputWarning
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +32,7 @@ def run(main, *args: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit status of a script whose `main` and command line these are."""
     monkeypatch.setattr(sys, "argv", ["script.py", *args])
     try:
-        cli.run(main)
+        command_line.run(main)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
@@ -100,14 +104,14 @@ def test_a_bug_keeps_its_traceback(error, monkeypatch):
 def test_in_a_process_of_its_own(tmp_path, error, code, traceback):
     path = tmp_path / "script.py"
     path.write_text(
-        "from jvae import cli\n"
+        "from jvae.cli.run import run\n"
         "from jvae.errors import InputError, InputWarning\n"
         "def main(count: int = 3) -> None:\n"
         "    try:\n"
         "        {}['missing']\n"
         "    except KeyError:\n"
         f"        raise {error}\n"  # even when another error led to it
-        "cli.run(main)\n"
+        "run(main)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')"],
@@ -148,3 +152,87 @@ def test_a_warning_of_ours_is_one_line(monkeypatch, capsys):
         warnings.simplefilter("always")
         assert run(main, monkeypatch=monkeypatch) == 0
     assert capsys.readouterr().err == "warning: the vectors are old\n"
+
+
+def jvae(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit status of the command `jvae` with these words."""
+    monkeypatch.setattr(sys, "argv", ["jvae", *words])
+    try:
+        commands.main()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def test_the_overview_names_every_command_and_imports_next_to_nothing():
+    code = (
+        "import sys\n"
+        "sys.argv = ['jvae', '--help']\n"
+        "from jvae.cli.main import main\n"
+        "main()\n"
+        "print(*{'jax', 'numpy', 'tyro', 'flax'} & set(sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stderr.strip()
+    assert all(f"  {name} " in done.stdout for name in commands.COMMANDS)
+    assert all(f"{title}:" in done.stdout for title in commands.GROUPS)
+
+
+def test_the_overview_is_there_without_a_word(monkeypatch, capsys):
+    for words in ((), ("-h",)):
+        assert jvae(*words, monkeypatch=monkeypatch) == 0
+        assert capsys.readouterr().out == commands.overview() + "\n"
+
+
+def test_every_command_is_a_module_and_every_module_a_command():
+    others = {"__init__", "main", "run", "flags", "settings"}
+    modules = {path.stem for path in (ROOT / "jvae" / "cli").glob("*.py")} - others
+    assert modules == {name.replace("-", "_") for name in commands.COMMANDS}
+
+
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_the_help_of_every_command(command, monkeypatch, capsys):
+    assert jvae(command, "--help", monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr().out
+    own = re.split(" (?:processes|loop) options", shown)[0]  # without the fields of dataclasses that are no flag groups
+    assert shown.startswith(f"usage: jvae {command}") and "(default: None)" not in own
+    assert not {"experiments/", "jvae.cli."} & set(shown.split())
+
+
+def test_what_is_no_command_is_one_line(monkeypatch, capsys):
+    assert jvae("morf", monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err == "error: unknown command 'morf': did you mean morph?\n"
+    assert jvae("pack", monkeypatch=monkeypatch) == 2
+    assert "name what to pack: jvae pack rendered" in capsys.readouterr().err
+    assert jvae("train", "--data", "x", monkeypatch=monkeypatch) == 2
+    assert "name a preset first: book" in capsys.readouterr().err
+
+
+def test_a_command_from_another_directory(tmp_path):
+    command = [sys.executable, "-m", "jvae", "check", "none"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: none is no store")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_tab_completes_commands_and_flags(monkeypatch, capsys, tmp_path):
+    assert jvae("completion", "bash", monkeypatch=monkeypatch) == 0
+    path = tmp_path / "completion.bash"
+    path.write_text(capsys.readouterr().out)
+
+    def tab(*words: str) -> list[str]:
+        given = " ".join(f"'{word}'" for word in words)
+        code = f"source {path}; COMP_WORDS=({given}); COMP_CWORD={len(words) - 1}; _jvae; echo ${{COMPREPLY[*]}}"
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert tab("jvae", "mo") == ["morph"]
+    assert tab("jvae", "") == list(commands.COMMANDS)
+    assert tab("jvae", "morph", "--mo") == ["--movie"]
+    assert tab("jvae", "morph", "--start", "a", "--tr") == ["--trajectory"]
+    assert tab("jvae", "pack", "ren") == ["rendered"]
+    assert "--count" in tab("jvae", "pack", "rendered", "--")
+    assert tab("jvae", "morph", "--start", "rend") == []  # a file's name, which bash completes itself
+    assert jvae("completion", "zsh", monkeypatch=monkeypatch) == 0
+    assert "bashcompinit" in capsys.readouterr().out

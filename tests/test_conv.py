@@ -5,6 +5,7 @@ import pytest
 from jax import lax
 
 from jvae.models import conv
+from jvae.runtime.mesh import along_data, make_mesh
 from tests.gradients import value_and_gradients
 
 SHAPES = [(2, 8, 8, 3, 5), (1, 2, 2, 1, 1), (3, 6, 10, 7, 4), (5, 16, 4, 32, 3), (2, 4, 4, 64, 64)]
@@ -44,6 +45,47 @@ def test_up_and_its_gradients(shape):
     pairs = zip(value_and_gradients(conv.up, y, w, x), value_and_gradients(plain_up, y, w, x), strict=True)
     for ours, theirs in pairs:
         close(ours, theirs)
+
+
+def plain_same(x, w):
+    return lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def same_arrays(b, h, width, c, o, dtype=jnp.float32):
+    x, w, _ = arrays(b, h, width, c, o, dtype)
+    y = jnp.asarray(np.random.default_rng(1).standard_normal((b, h, width, o), np.float32), dtype)
+    return x, w, y
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (9, 5, 3, 2, 4)])
+def test_same_and_its_gradients(shape):
+    x, w, y = same_arrays(*shape)
+    pairs = zip(value_and_gradients(conv.same, x, w, y), value_and_gradients(plain_same, x, w, y), strict=True)
+    for ours, theirs in pairs:
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize("b", [1, 5, 8, 9, 16, 19])
+def test_kernel_gradients_of_a_few_images_sum_to_the_whole(b, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is one block
+    x, _, y = same_arrays(b, 5, 3, 2, 4)
+    close(jax.jit(conv._correlate_same_blocks)(x, y), jax.jit(conv._correlate_same_lax)(x, y))
+
+
+def test_same_in_bfloat16_sums_in_float32():
+    x, w, y = same_arrays(40, 8, 8, 8, 8, jnp.bfloat16)
+    exact = value_and_gradients(plain_same, *(v.astype(jnp.float32) for v in (x, w, y)))
+    for ours, theirs in zip(value_and_gradients(conv.same, x, w, y), exact, strict=True):
+        assert ours.dtype == jnp.bfloat16
+        close(ours, theirs, rtol=0.01)
+
+
+def test_same_of_a_batch_that_is_split_over_devices():
+    x, w, y = same_arrays(6, 4, 4, 3, 5)
+    split = jax.device_put((x, y), along_data(make_mesh()))
+    ours = value_and_gradients(conv.same, split[0], w, split[1])
+    for one, other in zip(ours, value_and_gradients(plain_same, x, w, y), strict=True):
+        close(one, other)
 
 
 @pytest.mark.parametrize("b", [1, 2, 3, 4, 6, 8])
@@ -88,3 +130,30 @@ def test_second_use_in_a_loop_agrees():
 
     step = jax.jit(lambda w: w - 1e-3 * gradient(w))
     close(jax.jit(twice)(w), step(step(w)))
+
+
+@pytest.mark.parametrize(("c", "o"), [(1, 1), (5, 3), (3, 5)])
+def test_same_of_few_channels_is_same(c, o):
+    x, w, y = same_arrays(3, 6, 10, c, o)
+
+    def by_fours(x, w):
+        return conv.depth_to_space(conv.same_of_few(conv.space_to_depth(x, 2), w), 2)
+
+    pairs = zip(value_and_gradients(by_fours, x, w, y), value_and_gradients(plain_same, x, w, y), strict=True)
+    for ours, theirs in pairs:
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_depth_and_space(k):
+    x = jnp.arange(2 * 8 * 4 * 3).reshape(2, 8, 4, 3)
+    deep = conv.space_to_depth(x, k)
+    assert deep.shape == (2, 8 // k, 4 // k, 3 * k * k)
+    np.testing.assert_array_equal(deep[1, 0, 0], x[1, :k, :k].reshape(-1))
+    np.testing.assert_array_equal(conv.depth_to_space(deep, k), x)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_interpolation_is_that_of_jax(k):
+    x = same_arrays(2, 5, 3, 4, 4)[0]
+    close(conv.interpolate(x, k), jax.image.resize(x, (2, 5 * k, 3 * k, 4), "linear"))

@@ -86,34 +86,42 @@ def test_large_photograph_is_the_small_one() -> None:
     assert np.abs(error).mean() < 1.5
 
 
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
 def test_kinds_of_image() -> None:
     pixels = picture(3)
     plain = preprocess(pixels, 64, "center").astype(float)
     rgb = Image.fromarray(pixels)
     gray = rgb.convert("L")
 
-    def file(image: Image.Image, kind: str, **options: object) -> bytes:
-        out = io.BytesIO()
-        image.save(out, kind, **options)
-        return out.getvalue()
-
     def difference(data: bytes, expected: np.ndarray = plain) -> float:
         found = preprocess(data, 64, "center")
         assert found.shape == (64, 64, 3)
         return float(np.abs(found - expected).mean())
 
-    assert difference(file(rgb, "PNG")) == 0
-    assert difference(file(rgb, "WEBP", lossless=True)) == 0
-    assert difference(file(rgb, "JPEG", quality=95, progressive=True)) < 2
-    assert difference(file(rgb.convert("CMYK"), "JPEG", quality=95)) < 3
+    assert difference(saved(rgb, "PNG")) == 0
+    assert difference(saved(rgb, "WEBP", lossless=True)) == 0
+    assert difference(saved(rgb, "JPEG", quality=95, progressive=True)) < 2
+    assert difference(saved(rgb.convert("CMYK"), "JPEG", quality=95)) < 3
+    for lossless in ("BMP", "PPM", "TIFF", "JPEG2000"):
+        assert difference(saved(rgb, lossless)) == 0, lossless
+    assert difference(saved(rgb, "AVIF", quality=95)) < 3
+    for animated, options in (("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
+        data = saved(rgb, animated, save_all=True, append_images=[gray.convert("RGB")], **options)
+        expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))  # opens the first
+        assert difference(data, preprocess(expected, 64, "center")) == 0, animated
     palette = rgb.quantize(64)
-    assert difference(file(palette, "PNG"), preprocess(np.asarray(palette.convert("RGB")), 64, "center")) == 0
+    assert difference(saved(palette, "PNG"), preprocess(np.asarray(palette.convert("RGB")), 64, "center")) == 0
     in_gray = preprocess(np.asarray(gray), 64, "center").astype(float)
     assert np.ptp(in_gray, axis=2).max() == 0
-    assert difference(file(gray, "PNG"), in_gray) == 0
-    assert difference(file(gray, "JPEG", quality=95), in_gray) < 2
+    assert difference(saved(gray, "PNG"), in_gray) == 0
+    assert difference(saved(gray, "JPEG", quality=95), in_gray) < 2
     sixteen = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
-    assert difference(file(sixteen, "PNG"), in_gray) < 1
+    assert difference(saved(sixteen, "PNG"), in_gray) < 1
 
 
 def test_transparent_is_white() -> None:
@@ -151,14 +159,14 @@ def test_resize_of_many_is_resize_of_each() -> None:
         np.testing.assert_array_equal(found[i], resize(pixels[i : i + 1], 64, (7.5, 0.25, 81.5, 74.25))[0])
 
 
-GIF = encode(picture(0), "GIF")
+HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (GIF, "me.jpg is a GIF, not a JPEG: convert it to JPEG or PNG"),
-        (encode(picture(0), "TIFF"), "me.jpg is a TIFF, not a JPEG"),
+        (HEIC, "me.jpg is HEIC, which is not read here: convert it to JPEG or PNG"),
+        (saved(Image.fromarray(np.zeros((9, 9), np.float32)), "TIFF"), "me.jpg has pixels of Pillow's mode F: save it"),
         (b"", "me.jpg is empty"),
         (b"no image at all", "me.jpg is not an image"),
         (encode(picture(0))[:3000], "me.jpg is damaged (image file is truncated"),
@@ -177,9 +185,9 @@ def test_what_is_no_image_is_said(data: bytes | np.ndarray, message: str) -> Non
 @pytest.mark.parametrize(("size", "way"), [(60, "48 or 64"), (0, "16 or 32"), (-16, "16 or 32"), (8, "16 or 32")])
 def test_size_is_a_multiple_of_16(size: int, way: str) -> None:
     with pytest.raises(InputError, match=f"size={size} is not a positive multiple of 16: use {way}"):
-        preprocess(GIF, size, "center")
+        preprocess(HEIC, size, "center")
 
 
 def test_unknown_crop() -> None:
     with pytest.raises(InputError, match="unknown crop 'centre': did you mean center"):
-        preprocess(GIF, 64, "centre")
+        preprocess(HEIC, 64, "centre")

@@ -3,16 +3,23 @@
 import itertools
 import json
 import shutil
+import threading
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from experiments import attribute_vectors
+from jvae.cli import vectors
+from jvae.cli.flags import Kinds, Trained
 from jvae.data.decoded import Decoded, DecodedStore, Rows, open_data
 from jvae.data.feed import DecodedFeed, Feed, chunk_order
 from jvae.data.packed import PackedStore, pack
+from jvae.data.source import SPLITS, Example
+from jvae.data.sources.folder import FolderSource
 from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError
 from jvae.latent.vectors import AttributeVectors
@@ -118,6 +125,101 @@ def test_bad_input(data, packed):
     assert isinstance(open_data(packed.path, CFG), PackedStore)
 
 
+class Plain:
+    """A source of no more than what a source must have; its splits are mixed."""
+
+    name, attribute_names = "plain", ("Even", "Third")
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index, /):
+        image = np.full((16, 16, 3), 7 * index, np.uint8)
+        split = SPLITS[(index % 4 == 1) + 2 * (index % 4 == 3)]
+        return Example(image, np.array([index % 2 == 0, index % 3 == 0]), f"p{index}", split)
+
+
+class Open(Plain):
+    """One that holds what cannot be sent to another process."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def folder(root):
+    for i in range(24):
+        path = root / f"{('train', 'val', 'train', 'test')[i % 4]}" / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(Plain()[i].image)).save(path)
+    (root / "labels.csv").write_text("id,Even\n" + "".join(f"{i:02d},{1 - i % 2}\n" for i in range(24)))
+    return FolderSource(root, labels="labels.csv")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["plain", "folder"])
+def test_any_source_streams_as_its_packed_store(kind, workers, tmp_path):
+    source = Plain() if kind == "plain" else folder(tmp_path / "in")
+    packed, store = (
+        pack(source, tmp_path / "s", size=16, progress=False),
+        DecodedStore(source, size=16, workers=workers),
+    )
+    assert (packed.streamed, store.streamed) == (False, True) and store.attribute_names == packed.attribute_names
+    assert store.path == (tmp_path / "in" if kind == "folder" else Path("plain"))
+    for split in SPLITS:
+        found, expected = store.indices(split), packed.indices(split)
+        assert len(found) == len(expected)
+        np.testing.assert_array_equal(store.images[np.asarray(found)], packed.images[expected])
+        np.testing.assert_array_equal(store.attrs[np.asarray(found)], packed.attrs[expected])
+        for step in (0, 5) if not workers else (5,) if split == "train" else ():  # a worker takes seconds to start
+            how = {"batch_size": 4, "chunk_steps": 2, "key": run_keys(0, make_mesh())[1], "mesh": make_mesh()}
+            one = next(DecodedFeed(store.images, found, **how).chunks(step))
+            other = next(Feed(packed.images, expected, **how, residency="streamed").chunks(step))
+            np.testing.assert_array_equal(one.images, other.images)
+    if (kind, workers) != ("folder", 1):
+        return
+    train(CFG.replace(residency="streamed", steps=2), packed, tmp_path / "packed", mesh=ONE, progress=False)
+    train(CFG.replace(steps=2), store, tmp_path / "decoded", mesh=ONE, progress=False)
+    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("packed", "decoded")]
+    assert lines[0][0] == lines[1][0] and '"split": "train"' in lines[0][0]
+    one, other = (json.loads(line[1]) for line in lines)  # whose noise goes by the row: another order
+    assert (one["n"], one["error"], one["kl"]) == (other["n"], other["error"], other["kl"])
+
+
+def test_the_checksum_of_a_source_changes_with_its_names_splits_and_labels():
+    class Other(Plain):
+        changed: Any = None
+
+        def __getitem__(self, index, /):
+            return super().__getitem__(index)._replace(**((self.changed or {}) if index == 9 else {}))
+
+    found = {DecodedStore(Plain(), size=16).checksum, DecodedStore(Other(), size=16).checksum}
+    assert len(found) == 1
+    for changed in ({"image_id": "q"}, {"split": "train"}, {"attrs": np.array([True, True])}):
+        Other.changed = changed
+        found.add(DecodedStore(Other(), size=16).checksum)
+    assert len(found) == 4
+
+
+def test_a_source_that_is_bad_is_refused_when_it_is_opened():
+    with pytest.raises(InputError, match=r"workers=2: plain cannot be sent to processes .*: give 0, for threads"):
+        DecodedStore(Open(), size=16, workers=2)
+    assert len(DecodedStore(Open(), size=16)) == 24
+    for bad, message in (
+        ({"attrs": np.array([1, -1])}, "image p0 has -1 for Third"),
+        ({"split": "val"}, "image p0 is of the split 'val'"),
+    ):
+
+        class Bad(Plain):
+            def __getitem__(self, index, /, bad=bad):
+                return super().__getitem__(index)._replace(**bad)
+
+        with pytest.raises(InputError, match=message):
+            DecodedStore(Bad(), size=16)
+    Bad.attribute_names = ("a&b", "c")
+    with pytest.raises(InputError, match="attribute 'a&b' holds &"):
+        DecodedStore(Bad(), size=16)
+
+
 def test_rows_take_no_memory():
     rows = Rows(10, 10**9 + 10)
     assert len(rows) == 10**9 and rows[7] == 17 and rows.shape == (10**9,)
@@ -132,11 +234,11 @@ def test_vectors_are_those_of_the_packed_store(data, tmp_path):
     run = whole_run()
     packed = pack(CelebATFDS(data), tmp_path / "packed", size=16, crop="center", progress=False)  # as its faces are
     for where, out in ((packed.path, "packed.npz"), (data, "decoded.npz")):
-        attribute_vectors.main(run, where, kind="regression", out=tmp_path / out)
+        vectors.main(Trained(run, where), kinds=Kinds("regression"), out=tmp_path / out)
     one, other = (AttributeVectors.load(tmp_path / name) for name in ("packed.npz", "decoded.npz"))
     assert one.columns == other.columns
     for first, second in zip(one.parts, other.parts, strict=True):
         for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a, b)
     with pytest.raises(InputError, match="is not packed, as --stop book and --balance of several"):
-        attribute_vectors.main(run, data, balance=("Male", "Young"))
+        vectors.main(Trained(run, data), kinds=Kinds(balance=("Male", "Young")))

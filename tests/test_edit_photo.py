@@ -1,27 +1,27 @@
-"""The scripts that paint edits onto photographs, with a small model that was not trained."""
+"""The command that paints edits onto photographs, with a small model that was not trained."""
 
 import functools
 import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-import jvae
-from experiments import apply_vector, edit_photo
-from jvae import cli
-from jvae.config import BOOK
+from jvae import trained
+from jvae.cli.main import main
 from jvae.data.faces import crop_of
 from jvae.data.packed import PackedStore, pack
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.models import vae
+from jvae.models.model import init_variables
 from jvae.photo import eyes as eyes_module
-from jvae.photo.eyes import Face
-from jvae.trained import Model
+from jvae.photo.eyes import DetectedFace
+from jvae.trained import TrainedModel
+from jvae.training.presets import BOOK
 from tests.celeba_files import encode, picture
 from tests.faces import small_store
 from tests.test_faces import Plain
@@ -34,8 +34,9 @@ EYES = ("--eyes", "200", "180", "290", "186")
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model(CFG, jax.jit(functools.partial(vae.init_variables, vae.VAE(CFG)))(jax.random.key(0, impl="rbg")))
+def model() -> TrainedModel:
+    fresh = functools.partial(init_variables, CFG.model.module(jnp.float32), CFG.model.image_size)
+    return TrainedModel(CFG, jax.jit(fresh)(jax.random.key(0, impl="rbg")))
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +54,23 @@ def vectors(model, store) -> AttributeVectors:
 def run(model, vectors, tmp_path, monkeypatch) -> Path:
     """A run directory with vectors, whose model is `model`; and a photograph in it."""
     vectors.save(tmp_path / "vectors.npz")
-    monkeypatch.setattr(jvae, "load", lambda path: model)
+    monkeypatch.setattr(trained, "load", lambda path: model)
     (tmp_path / "me.jpg").write_bytes(encode(picture(0, 500, 400)))
     return tmp_path
 
 
-def call(main, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["script.py", *map(str, args)])
+def call(*args: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["jvae", "edit", *map(str, args)])
     try:
-        cli.run(main)
+        main()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
 
 
 def edit(run: Path, *args: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    words = ("--run", run, "--image", run / "me.jpg", "--attribute", "Eyeglasses", *args)
-    return call(edit_photo.main, *words, monkeypatch=monkeypatch)
+    words = ("--run", run, "--photo", run / "me.jpg", "--attribute", "Eyeglasses", *args)
+    return call(*words, monkeypatch=monkeypatch)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -92,12 +93,12 @@ def test_the_photograph_is_edited_where_the_face_is(run, monkeypatch, capsys):
 def test_factor_0_is_the_photograph_itself(run, monkeypatch):
     assert edit(run, *EYES, "--factors", 0, "--out", run / "same.png", monkeypatch=monkeypatch) == 0
     np.testing.assert_array_equal(pixels(run / "same.png"), pixels(run / "me.jpg"))
-    assert edit(run, *EYES, "--factors", 0, "--no-residual", "--out", run / "b.png", monkeypatch=monkeypatch) == 0
+    assert edit(run, *EYES, "--factors", 0, "--paint", "face", "--out", run / "b.png", monkeypatch=monkeypatch) == 0
     assert (pixels(run / "b.png") != pixels(run / "me.jpg")).any()  # the decoded face
 
 
 def test_the_face_is_looked_for(run, monkeypatch, capsys):
-    faces = [Face(200 + 180j, 290 + 186j), Face(50 + 60j, 80 + 60j)]
+    faces = [DetectedFace(200 + 180j, 290 + 186j), DetectedFace(50 + 60j, 80 + 60j)]
     monkeypatch.setattr(eyes_module, "detect", lambda photo: faces)
     assert edit(run, monkeypatch=monkeypatch) == 2
     assert "me.jpg has 2 faces: choose one with --face" in capsys.readouterr().err
@@ -115,7 +116,7 @@ def test_the_face_is_looked_for(run, monkeypatch, capsys):
         ((*EYES, "--out", "me.jpg"), "must end in .png"),
         ((*EYES[:3], "900", "186"), "the eye 900 186 lies outside of me.jpg, which is 500x400 pixels"),
         ((*EYES, "--factors", "nan"), "factors must be one or more finite numbers"),
-        ((*EYES, "--image", "nobody.jpg"), "there is no file nobody.jpg"),
+        ((*EYES, "--photo", "nobody.jpg"), "there is no file nobody.jpg"),
     ],
 )
 def test_mistakes_are_one_line(run, args, message, monkeypatch, capsys):
@@ -127,8 +128,16 @@ def test_mistakes_are_one_line(run, args, message, monkeypatch, capsys):
 
 def test_the_photograph_is_not_overwritten(run, monkeypatch, capsys):
     (run / "me.png").write_bytes(encode(picture(0, 500, 400), "PNG"))
-    assert edit(run, *EYES, "--image", run / "me.png", "--out", run / "me.png", monkeypatch=monkeypatch) == 2
+    assert edit(run, *EYES, "--photo", run / "me.png", "--out", run / "me.png", monkeypatch=monkeypatch) == 2
     assert "is the photograph itself" in capsys.readouterr().err
+
+
+def test_what_is_edited_must_be_said(run, monkeypatch, capsys):
+    words = ("--run", run, "--attribute", "Eyeglasses")
+    assert call(*words, monkeypatch=monkeypatch) == 2
+    assert "there is nothing to edit: give --data, a store of faces, or --photo" in capsys.readouterr().err
+    assert call(*words, "--data", run, "--face", 1, monkeypatch=monkeypatch) == 2
+    assert "--eyes, --face and --crop are of a photograph" in capsys.readouterr().err
 
 
 def test_how_a_run_was_cropped(store):
@@ -143,10 +152,10 @@ def test_how_a_run_was_cropped(store):
         crop_of(BOOK, store.path)
 
 
-def test_apply_vector_paints_only_the_change(run, store, monkeypatch):
+def test_faces_are_painted_with_only_the_change(run, store, monkeypatch):
     words = ("--run", run, "--data", store.path, "--attribute", "Eyeglasses", "--count", 2, "--factors", 0, 40, "--raw")
-    for name, flags in (("a.png", ("--residual",)), ("b.png", ())):
-        assert call(apply_vector.main, *words, *flags, "--out", run / name, monkeypatch=monkeypatch) == 0
+    for name, flags in (("a.png", ("--paint", "change")), ("b.png", ())):
+        assert call(*words, *flags, "--out", run / name, monkeypatch=monkeypatch) == 0
     painted, decoded = (pixels(run / name).reshape(2, 16, 3, 16, 3).swapaxes(1, 2) for name in ("a.png", "b.png"))
     np.testing.assert_array_equal(painted[:, 0], decoded[:, 0])  # the originals
     np.testing.assert_array_equal(painted[:, 1], painted[:, 0])

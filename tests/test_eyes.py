@@ -6,20 +6,20 @@ from PIL import Image
 
 from jvae.errors import InputError
 from jvae.photo import eyes as eyes_module
-from jvae.photo.eyes import Face, detect, find_place
-from jvae.photo.frame import EYES, HEIGHT, WIDTH, Photo, align, place_by_eyes
+from jvae.photo.eyes import DetectedFace, detect, find_alignment
+from jvae.photo.frame import EYES, HEIGHT, WIDTH, Photo, align, alignment_by_eyes
 from tests.faces import portraits
 
 SIDE = 256  # of a rendered face; its head is turned and shifted a little, but the eyes are about here
-DRAWN = Face(complex(1 - 0.243, 1 - 0.1) * SIDE / 2, complex(1 + 0.243, 1 - 0.1) * SIDE / 2)
+DRAWN = DetectedFace(complex(1 - 0.243, 1 - 0.1) * SIDE / 2, complex(1 + 0.243, 1 - 0.1) * SIDE / 2)
 NOBODY = Photo(np.full((400, 600, 3), 128, np.uint8), "me.jpg")
 
 
-def face(x: float, y: float, apart: float) -> Face:
-    return Face(complex(x - apart / 2, y), complex(x + apart / 2, y))
+def face(x: float, y: float, apart: float) -> DetectedFace:
+    return DetectedFace(complex(x - apart / 2, y), complex(x + apart / 2, y))
 
 
-def seen(monkeypatch, *faces: Face) -> None:
+def seen(monkeypatch, *faces: DetectedFace) -> None:
     monkeypatch.setattr(eyes_module, "detect", lambda photo: list(faces))
 
 
@@ -72,12 +72,12 @@ def test_a_rendered_face_comes_back_from_its_eyes(drawn, scale, degrees):
     photo = canvas((image, scale, degrees, middle))
     about = (EYES[0] + EYES[1]) / 2  # the drawing is to lie with its middle here in the frame, at its own size
     at = [scale * np.exp(1j * np.deg2rad(degrees)) * (eye - about) + middle for eye in EYES]
-    place = place_by_eyes(photo, (at[1].real, at[1].imag, at[0].real, at[0].imag))
+    alignment = alignment_by_eyes(photo, (at[1].real, at[1].imag, at[0].real, at[0].imag))
     left, top = SIDE / 2 - about.real, SIDE / 2 - about.imag
     whole = (left, top, left + WIDTH, top + HEIGHT)
     expected = np.asarray(Image.fromarray(image).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=whole), int)
     inner = (slice(30, -30), slice(25, -25))
-    found = align(photo.pixels, place).astype(int)[inner]
+    found = align(photo.pixels, alignment).astype(int)[inner]
     moved = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
     error = [np.abs(found - np.roll(expected, shift, (0, 1))[inner]).mean() for shift in moved]
     assert error[0] < 2.5 and error[0] < min(error[1:]) / 2
@@ -87,8 +87,8 @@ def test_two_faces_the_larger_first(drawn):
     photo = canvas((drawn[3], 0.8, 0, 200 + 350j), (drawn[1], 1.4, 0, 600 + 350j))
     assert [round(face.left.real + face.right.real) // 800 for face in detect(photo)] == [1, 0]
     with pytest.raises(InputError, match=r"me\.jpg has 2 faces: choose one with --face or --eyes: 1 at 6"):
-        find_place(photo)
-    assert find_place(photo, 2)[1].left.real < 300
+        find_alignment(photo)
+    assert find_alignment(photo, 2)[1].left.real < 300
 
 
 def test_a_large_photograph_is_looked_at_smaller(drawn):
@@ -100,34 +100,34 @@ def test_a_large_photograph_is_looked_at_smaller(drawn):
 
 def test_the_only_face(monkeypatch):
     seen(monkeypatch, face(300, 200, 80))
-    place, found = find_place(NOBODY)
-    np.testing.assert_allclose([place.turn * eye + place.shift for eye in EYES], found)
-    assert place.eye_distance == pytest.approx(80)
+    alignment, found = find_alignment(NOBODY)
+    np.testing.assert_allclose([alignment.turn * eye + alignment.shift for eye in EYES], found)
+    assert alignment.eye_distance == pytest.approx(80)
 
 
 def test_nobody():
     with pytest.raises(InputError, match=r"no face found in me\.jpg: say where the eyes are, with --eyes X Y X Y"):
-        find_place(NOBODY)
+        find_alignment(NOBODY)
 
 
 def test_several_faces_are_listed(monkeypatch):
     seen(monkeypatch, face(300, 200, 80), face(100, 150, 40))
     with pytest.raises(InputError) as caught:
-        find_place(NOBODY)
+        find_alignment(NOBODY)
     assert str(caught.value) == (
         "me.jpg has 2 faces: choose one with --face or --eyes: 1 at 300 200 (80 pixels between the eyes); "
         "2 at 100 150 (40 pixels between the eyes)"
     )
-    assert find_place(NOBODY, 2)[0].eye_distance == pytest.approx(40)
+    assert find_alignment(NOBODY, 2)[0].eye_distance == pytest.approx(40)
     for number in (0, 3, -1):
         with pytest.raises(InputError, match=rf"--face {number}, and me\.jpg has 2: 1 at 300 200"):
-            find_place(NOBODY, number)
+            find_alignment(NOBODY, number)
 
 
 def test_a_tiny_face(monkeypatch):
     seen(monkeypatch, face(300, 200, 9))
     with pytest.raises(InputError, match=r"\(9 pixels between the eyes\) in me\.jpg is too small: 12 pixels"):
-        find_place(NOBODY)
+        find_alignment(NOBODY)
 
 
 def test_without_opencv(monkeypatch):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.check import main as check
-from faults import damage
+from faults import child, damage
 from faults.__main__ import DOCUMENT, RESULTS, renewed
+from jvae.cli.check import main as check
 from jvae.errors import InputError
 
 
@@ -15,6 +15,10 @@ from jvae.errors import InputError
 def damaged(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("damage") / "here"
     return folder, damage.run(6, folder)
+
+
+def test_child_processes_find_the_package():
+    assert (child.ROOT / "jvae" / "__main__.py").is_file()
 
 
 def test_damage_is_found_or_without_effect(damaged):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jvae.data.feed import Feed, chunk_order, free_bytes, select
+from jvae.data.feed import Columns, Feed, chunk_order, free_bytes, select
 from jvae.errors import InputError
 from jvae.runtime.mesh import make_mesh
 
@@ -50,9 +50,42 @@ def test_resident_and_streamed_batches_are_the_same(devices):
     for start in (0, 7):
         for a, b in itertools.islice(zip(resident.chunks(start), streamed.chunks(start), strict=False), 4):
             for i in range(K):
-                ours, theirs = take(a, np.int32(i), mesh=mesh), take(b, np.int32(i), mesh=mesh)
+                ours, theirs = (take(c, np.int32(i), mesh=mesh).images for c in (a, b))
                 np.testing.assert_array_equal(ours, theirs)
                 assert ours.sharding.shard_shape(ours.shape) == (B // devices, 16, 16, 3)
+
+
+@pytest.mark.parametrize("residency", ["resident", "streamed"])
+def test_labels_stay_with_their_images(residency):
+    mesh = make_mesh(jax.devices()[:2])
+    numbers = np.arange(40, dtype=np.uint8)
+    images = np.zeros((40, 16, 16, 3), np.uint8) + numbers[:, None, None, None]
+    attrs = np.stack([numbers % 2 == 1, numbers >= 20, numbers < 0], 1)
+    store = Labelled(attrs, ("Odd", "Large", "None"))
+    feed = make_feed(residency, images, np.arange(1, 40, 3), mesh, labels=Columns(store, ("Large", "Odd")))
+    take, chunks = jax.jit(select, static_argnames="mesh"), feed.chunks(0)
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), feed.shapes)
+    for _ in range(3):
+        chunk = next(chunks)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), chunk) == shapes and chunk.steps == K
+        for i in range(K):
+            batch = take(chunk, np.int32(i), mesh=mesh)
+            n = np.asarray(batch.images)[:, 0, 0, 0]
+            np.testing.assert_array_equal(batch.labels, np.stack([n >= 20, n % 2 == 1], 1))
+            assert batch.labels.sharding.shard_shape(batch.labels.shape) == (B // 2, 2)
+
+
+class Labelled:
+    """The labels of a store."""
+
+    def __init__(self, attrs, names):
+        self.attrs, self.names = attrs, names
+
+    def __len__(self):
+        return len(self.attrs)
+
+    def attribute(self, name):
+        return self.names.index(name)
 
 
 def test_batches_hold_the_rows_that_were_asked_for():
@@ -69,7 +102,8 @@ def test_auto_streams_what_does_not_fit():
     rows = free_bytes(mesh) // small[0].nbytes + 1
     large = np.broadcast_to(small[:1], (rows, 16, 16, 3))  # no memory is taken
     assert not make_feed("auto", large, np.arange(rows), mesh).resident
-    said = r"^residency=resident: [\d.]+ GiB of .* exceed the device's [\d.]+ GiB of free .*: use --residency streamed$"
+    said = r"^residency=resident: [\d.]+ GiB of .* exceed the device's [\d.]+ GiB of free .*: "
+    said += r"use --loop\.residency streamed$"
     with pytest.raises(InputError, match=said):
         make_feed("resident", large, np.arange(rows), mesh)
 

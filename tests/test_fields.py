@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvae.config import DEMO, Config
+from jvae.config import LoopConfig, OptimizerConfig, Settings
 from jvae.data.packing import Meta
 from jvae.errors import InputError
 from jvae.io.fields import build, read_object
+from jvae.models.book import Book
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
+CONFIGS = (LoopConfig(steps=3), OptimizerConfig(), Book())
 META: dict[str, Any] = dict(source="x", count=3, counts={"train": 3}, source_count=3, size=16, crop="center") | dict(
     attribute_names=["Bald"], missing=0, skipped={"a": "b"}, crc32={"images.npy": "00000000", "labels.csv": "00000000"}
 )
@@ -110,7 +112,7 @@ def right(value: Any, hint: Any) -> bool:
     return type(value) in ((int, float) if hint is float else (hint,))
 
 
-@pytest.mark.parametrize(("cls", "whole"), [(Config, json.loads(DEMO.to_json())), (Meta, META)])
+@pytest.mark.parametrize(("cls", "whole"), [(type(c), dataclasses.asdict(c)) for c in CONFIGS] + [(Meta, META)])
 @given(data=st.data())
 def test_any_value_of_any_field_gives_its_type_or_one_line(cls, whole, data):
     name = data.draw(st.sampled_from(sorted(whole)))
@@ -122,6 +124,6 @@ def test_any_value_of_any_field_gives_its_type_or_one_line(cls, whole, data):
         return
     hints = typing.get_type_hints(cls)
     assert all(right(getattr(found, f.name), hints[f.name]) for f in dataclasses.fields(cls))
-    if cls is Config:
+    if issubclass(cls, Settings):
         numbers = [v for v in vars(found).values() if isinstance(v, int | float)]
         assert all(math.isfinite(v) for v in numbers)

@@ -4,28 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jvae.errors import InputError
-from jvae.latent.grids import analogy, j_diagram, neighbourhood, sheet
+from jvae.latent.grids import analogy, between_four, j_diagram, neighbourhood
 from jvae.latent.trajectories import apply_vector, morph
-from tests.test_trajectories import PATHS, Tanh, latents, vector
+from tests.test_trajectories import TRAJECTORIES, Tanh, latents, vector
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
 @pytest.mark.parametrize(("rows", "columns"), [(2, 2), (3, 5), (6, 4)])
-def test_the_edges_of_a_sheet_are_morphs(path, rows, columns):
+def test_the_edges_of_a_sheet_are_morphs(trajectory, rows, columns):
     corners = latents(4)
-    found = sheet(corners, rows, columns, path)
+    found = between_four(corners, rows, columns, trajectory)
     assert found.shape == (rows, columns, 6) and found.dtype == np.float32
     at = found[[0, 0, -1, -1], [0, -1, 0, -1]]
     assert at.tobytes() == corners.tobytes()
     a, b, c, d = corners
     for edge, (start, end) in ((found[0], (a, b)), (found[-1], (c, d)), (found[:, 0], (a, c)), (found[:, -1], (b, d))):
-        np.testing.assert_array_equal(edge, morph(start, end, len(edge), path))
-    np.testing.assert_array_equal(found, sheet(corners.reshape(2, 2, 6), rows, columns, path))
+        np.testing.assert_array_equal(edge, morph(start, end, len(edge), trajectory))
+    np.testing.assert_array_equal(found, between_four(corners.reshape(2, 2, 6), rows, columns, trajectory))
 
 
 def test_a_straight_sheet_is_bilinear():
     corners = latents(4)
-    found = sheet(corners, 4, 5)
+    found = between_four(corners, 4, 5)
     y, x = np.linspace(0, 1, 4)[:, None, None], np.linspace(0, 1, 5)[None, :, None]
     a, b, c, d = corners
     expected = (1 - y) * ((1 - x) * a + x * b) + y * ((1 - x) * c + x * d)
@@ -35,7 +35,7 @@ def test_a_straight_sheet_is_bilinear():
 def test_a_bent_sheet_keeps_lengths():
     corners = latents(4)
     corners /= np.linalg.norm(corners, axis=1, keepdims=True)
-    np.testing.assert_allclose(np.linalg.norm(sheet(corners, 6, 7, "slerp"), axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(between_four(corners, 6, 7, "slerp"), axis=-1), 1, atol=1e-6)
 
 
 def test_analogy():
@@ -47,18 +47,18 @@ def test_analogy():
         np.testing.assert_allclose(row, c + t * (b - a), atol=1e-6)
     np.testing.assert_array_equal(analogy(a, a, c, 3), np.stack([c] * 3))
     np.testing.assert_allclose(analogy(a, b, a, 3)[-1], b, atol=1e-6)
-    for path in PATHS:
-        np.testing.assert_array_equal(analogy(a, b, c, 4, path)[-1], found[-1])
+    for trajectory in TRAJECTORIES:
+        np.testing.assert_array_equal(analogy(a, b, c, 4, trajectory)[-1], found[-1])
     np.testing.assert_array_equal(analogy(a, b, c, 4, even=Tanh()), morph(c, found[-1], 4, even=Tanh()))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_the_corners_of_a_j_diagram(path):
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
+def test_the_corners_of_a_j_diagram(trajectory):
     a, b, c = latents(3)
-    found = j_diagram(a, b, c, 4, 5, path)
+    found = j_diagram(a, b, c, 4, 5, trajectory)
     np.testing.assert_array_equal(found[[0, 0, -1], [0, -1, 0]], [a, b, c])
-    np.testing.assert_array_equal(found[-1], analogy(a, b, c, 5, path))
-    np.testing.assert_array_equal(found[0], morph(a, b, 5, path))
+    np.testing.assert_array_equal(found[-1], analogy(a, b, c, 5, trajectory))
+    np.testing.assert_array_equal(found[0], morph(a, b, 5, trajectory))
 
 
 @pytest.mark.parametrize("unit", ["unit", "raw", "sd"])
@@ -82,7 +82,7 @@ def test_the_centre_of_a_neighbourhood_is_exact(values):
 def test_in_pictures_by_one_call():
     z = latents(4)
     for draw, shape in (
-        (lambda model: sheet(z, 3, 5, model=model), (3, 5)),
+        (lambda model: between_four(z, 3, 5, model=model), (3, 5)),
         (lambda model: j_diagram(*z[:3], rows=3, columns=5, model=model), (3, 5)),
         (lambda model: analogy(*z[:3], steps=5, model=model), (5,)),
         (lambda model: neighbourhood(z[0], vector(), vector(seed=5), [0, 1], [1, 2, 3], model=model), (3, 2)),
@@ -97,11 +97,11 @@ def test_bad_input():
     z, v = latents(4), vector()
     for corners in (z[:3], z[0], z[None]):
         with pytest.raises(InputError, match=r"\[4,d\] or \[2,2,d\]"):
-            sheet(corners)
+            between_four(corners)
     with pytest.raises(InputError, match="rows=1 and columns=5"):
-        sheet(z, 1, 5)
-    with pytest.raises(InputError, match="unknown path"):
-        sheet(z, 3, 3, "arc")  # pyright: ignore[reportArgumentType]
+        between_four(z, 1, 5)
+    with pytest.raises(InputError, match="unknown trajectory"):
+        between_four(z, 3, 3, "arc")  # pyright: ignore[reportArgumentType]
     for wrong in (z[0][:5], z):
         for draw in (analogy, j_diagram):
             with pytest.raises(InputError, match="a, b and c must be latents of one shape"):

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from experiments import runs
+from jvae.cli import runs
 from jvae.data.packed import pack
 from jvae.errors import InputError
 from jvae.io.files import holder, locked
-from jvae.training.history import HISTORY, find_runs, recorded, standing, table
+from jvae.training.history import HISTORY, find_runs, recorded, runs_table, standing
 from jvae.training.log import METRICS, read_rows
 from jvae.training.loop import train
-from jvae.training.run import LOCK, claim_run
+from jvae.training.run import LOCK, Record, claim_run
 from tests.faces import small_store
 from tests.runs import ONE, TINY
 from tests.test_faces import Plain
@@ -24,7 +24,7 @@ SHORT = TINY.replace(steps=6, eval_every=3)
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "runs" / "one"
-    claim_run(folder, SHORT)
+    claim_run(folder, Record(SHORT))
     return folder
 
 
@@ -39,8 +39,11 @@ def test_a_run_says_what_made_it(tmp_path):
     assert (end["state"], end["step"]) == ("finished", 6)
     now = standing(run)
     assert (now.state, now.step, now.total, now.preset) == ("finished", 6, 6, "tiny")
+    assert (now.model, now.objective) == ("book", "vae")
     scored = [row for row in read_rows(run / METRICS) if row["split"] == "validation"]
-    assert now.objective == min(row["objective"] for row in scored) and now.best_step in (3, 6)
+    assert (
+        now.score == "objective" and now.lowest == min(row["objective"] for row in scored) and now.best_step in (3, 6)
+    )
 
     other = pack(Plain(), tmp_path / "other", size=16, crop="center", progress=False)
     with pytest.raises(InputError, match=f"was trained on .* {store.checksum}, and .* has {other.checksum}: give the"):
@@ -59,7 +62,7 @@ def test_a_run_says_what_made_it(tmp_path):
     ],
 )
 def test_how_a_run_ended(run, error, state, why):
-    with pytest.raises(type(error)), recorded(run, small_store(), 9):
+    with pytest.raises(type(error)), recorded(run, small_store(), 9, "objective"):
         raise error
     assert (standing(run).state, standing(run).why, standing(run).total) == (state, why, 9)
 
@@ -68,7 +71,7 @@ def test_a_killed_run_and_one_that_trains(run):
     code = (
         "import os, sys; from pathlib import Path; from jvae.data.packed import PackedStore\n"
         "from jvae.training.history import recorded\n"
-        "with recorded(Path(sys.argv[1]), PackedStore.open(sys.argv[2]), 9): os.kill(os.getpid(), 9)\n"
+        "with recorded(Path(sys.argv[1]), PackedStore.open(sys.argv[2]), 9, 'objective'): os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, run, small_store().path], check=False)
     assert done.returncode == -9
@@ -80,20 +83,20 @@ def test_a_killed_run_and_one_that_trains(run):
 
 
 def test_the_list(run, monkeypatch, capsys):
-    with recorded(run, small_store(), 9) as call:
+    with recorded(run, small_store(), 9, "objective") as call:
         call.ended(9)
     (run / METRICS).write_text(
         "".join(json.dumps({"step": s, "split": "validation", "objective": o}) + "\n" for s, o in [(4, 3.0), (9, 5.0)])
     )
     inner = run.parent / "sweep" / "two"
-    claim_run(inner, SHORT)
+    claim_run(inner, Record(SHORT))
     broken = run.parent / "sweep" / "broken"
-    claim_run(broken, SHORT)
+    claim_run(broken, Record(SHORT))
     (broken / "config.json").write_text("{")
     assert find_runs(run.parent) == [run, broken, inner]
-    shown = table([standing(r) for r in find_runs(run.parent)], run.parent)
+    shown = runs_table([standing(r) for r in find_runs(run.parent)], run.parent)
     assert list(shown["state"]) == ["finished", "failed", "unknown"]
-    assert list(shown.loc["one"][["step", "objective", "at"]]) == ["9 of 9", "3.00", "4"]
+    assert list(shown.loc["one"][["step", "best", "at"]]) == ["9 of 9", "objective 3", "4"]
     assert "config.json is damaged" in shown.loc["sweep/broken", "why"]
     runs.main(run.parent)
     assert "sweep/two" in capsys.readouterr().out

@@ -10,21 +10,28 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from experiments import train_judge as script
-from jvae import cli
+from jvae.cli.main import main
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.judge.judge import COLUMNS, Judge, score
-from jvae.judge.net import FEATURES, JudgeNet, init_variables, widths
-from jvae.models.vae import to_float
-from jvae.runtime.mesh import make_mesh, replicated
-from jvae.training import judge as training
-from jvae.training.judge import Recipe, class_weights, judge_loss, judgeable, train_judge
-from jvae.training.loop import run_keys
+from jvae.judge.judge import COLUMNS, Judge, score_judge
+from jvae.judge.net import FEATURES, JudgeNet, init_judge, widths
+from jvae.models.model import to_float
+from jvae.runtime.mesh import make_mesh
+from jvae.trained import load
+from jvae.training import step as step_module
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.judge import train_judge
+from jvae.training.log import read_metrics
+from jvae.training.loop import train
+from jvae.training.presets import JUDGE
+from jvae.training.run import read_record
+from jvae.training.tasks import judge as task_module
+from jvae.training.tasks.judge import class_weights, judge_loss, judgeable
 from tests.faces import small_store
+from tests.runs import stop_after
 
 ONE = make_mesh(jax.devices()[:1])
-SHORT = Recipe(epochs=8, batch_size=32)
+SHORT = JUDGE.replace(epochs=8.0, batch_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +40,16 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def judge(store):
-    return train_judge(store, SHORT, progress=False)
+def run(store, tmp_path_factory):
+    """The run directory of a judge."""
+    out = tmp_path_factory.mktemp("judge") / "run"
+    train_judge(store, out, SHORT, progress=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def judge(run):
+    return Judge.load(run)
 
 
 def leaves(judge):
@@ -67,7 +82,7 @@ def test_scores_by_definition():
     rng = np.random.default_rng(0)
     has = rng.random((300, 2)) < [0.2, 0.6]
     sharp, soft = (has * 1.0 + rng.normal(size=has.shape) for _ in range(2))
-    table = score(["Bald", "Male"], np.array([0.3, 0.8]), has, sharp, soft)
+    table = score_judge(["Bald", "Male"], np.array([0.3, 0.8]), has, sharp, soft)
     assert tuple(table.columns) == COLUMNS
     for i, (name, threshold) in enumerate([("Bald", 0.3), ("Male", 0.8)]):
         row, share = table.loc[name], has[:, i].mean()
@@ -97,34 +112,35 @@ def test_the_loss_by_definition():
     np.testing.assert_allclose(judge_loss(*map(jnp.asarray, (logits, labels, weights))), expected, rtol=1e-5)
 
 
-def test_the_seed_decides(store, judge):
-    same(judge, train_judge(store, SHORT, progress=False))
-    other = train_judge(store, dataclasses.replace(SHORT, seed=1), progress=False)
+def test_the_seed_decides(store, judge, tmp_path):
+    other = train_judge(store, tmp_path / "other", SHORT.replace(seed=1), progress=False)
+    assert isinstance(other, Judge)
     assert not any(np.array_equal(a, b) for a, b in zip(leaves(judge), leaves(other), strict=True) if a.ndim > 1)
 
 
-def test_two_devices_train_as_one_does_and_trace_once(store, traced_once, monkeypatch):
-    traced, honest = traced_once(lambda state: state), training.judge_step
-    names, _ = judgeable(store)
-    rows, columns = store.indices("train"), [store.attribute(name) for name in names]
-    attrs = store.attrs[rows][:, columns]
-    steps = round(SHORT.epochs * len(rows) / SHORT.batch_size)  # as in the fixture, which has compiled it
-    found = []
-    for mesh in (make_mesh(), ONE):
-        fixed = {"net": JudgeNet(len(names), 16), "recipe": SHORT, "steps": steps, "mesh": mesh}
-        keys = run_keys(0, mesh)
-        state = training._init(keys[0], **fixed)
-        data = jax.device_put((store.images[rows], attrs, class_weights(attrs)), replicated(mesh))
-        state, loss = training.judge_chunk(state, *data, keys[1:], **fixed)
-        assert int(state.step) == 25
-        found.append((float(loss), np.asarray(state.params["kernel_0"])))
-        monkeypatch.setattr(training, "judge_step", lambda net, tx, state, *rest: honest(net, tx, traced(state), *rest))
-    for _ in range(5):  # the last chunk is partial
-        state, _ = training.judge_chunk(state, *data, keys[1:], **fixed)
-    assert int(state.step) == steps < 6 * training.CHUNK
-    (loss, kernel), (other_loss, other_kernel) = found
-    assert loss == pytest.approx(other_loss, rel=1e-3)
-    assert np.corrcoef(kernel.ravel(), other_kernel.ravel())[0, 1] > 0.999
+def test_two_devices_train_as_one_does_and_trace_once(store, run, tmp_path, traced_once, monkeypatch):
+    traced, honest = traced_once(lambda state: state), step_module.train_step
+    monkeypatch.setattr(step_module, "train_step", lambda task, state, *rest: honest(task, traced(state), *rest))
+    cfg = read_record(run).config.replace(adam_epsilon=2e-8)  # with its warm-up; another program than of earlier tests
+    train(cfg, store, tmp_path / "one", mesh=ONE, progress=False)  # the last of its chunks is partial
+    ours, theirs = ([r["loss"] for r in read_metrics(r) if r["split"] == "train"] for r in (tmp_path / "one", run))
+    assert len(ours) == len(theirs) == -(-cfg.loop.total_steps(len(store.indices("train"))) // 25)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-3)
+    np.testing.assert_allclose(ours, theirs, rtol=0.05)
+
+
+def test_it_is_a_run_like_any_other(store, run, judge, tmp_path):
+    rows = [row for row in read_metrics(run) if row["split"] == "validation"]
+    assert rows and {"loss", "accuracy"} <= rows[-1].keys()
+    assert read_record(run).labels == judge.attribute_names
+    with pytest.raises(InputError, match="is a run of the preset judge, which trains no model of faces"):
+        load(run)
+    cut = tmp_path / "cut"
+    ending = train_judge(store, cut, SHORT, progress=False, stopped=stop_after(2))
+    assert not isinstance(ending, Judge) and ending.step == 50 and not (cut / "judge.npz").exists()
+    same(judge, train_judge(store, cut, SHORT, progress=False))  # it goes on where it was
+    with Checkpoints(cut, read_only=True) as checkpoints:
+        assert checkpoints.last_step == ending.total
 
 
 def test_pure_functions_and_their_batches(store, judge):
@@ -168,9 +184,10 @@ def test_images_that_do_not_fit(judge, x, said):
 @pytest.mark.parametrize("size", [16, 32, 48, 64, 80, 128])
 def test_any_size_of_a_store(size):
     net = JudgeNet(3, size)
-    variables = jax.eval_shape(lambda key: init_variables(net, key), jax.random.key(0))
+    variables = jax.eval_shape(lambda key: init_judge(net, key), jax.random.key(0))
     out = jax.eval_shape(lambda v: net.apply(v, jnp.zeros((2, size, size, 3))), variables)
-    assert [leaf.shape for leaf in jax.tree.leaves(out)] == [(2, 3), (2, FEATURES)]
+    assert [leaf.shape for leaf in out[:2]] == [(2, 3), (2, FEATURES)]
+    assert [layer.shape[-1] for layer in out.layers] == list(widths(size))
     assert widths(size)[-2:] == (128, 128)
     with pytest.raises(InputError, match="image_size=30"):
         widths(30)
@@ -203,22 +220,21 @@ def test_what_does_not_fit_together_is_no_judge(judge):
             Judge(names, size, judge.variables, thresholds, scores, mesh=ONE)
 
 
-def test_bad_stores_and_recipes(store):
+def test_bad_stores_and_settings(store, tmp_path):
     def changed(**fields) -> PackedStore:
         return dataclasses.replace(store, **fields)
 
     splits = np.where(store.splits == "validation", "train", store.splits)
+    out = tmp_path / "run"
     with pytest.raises(InputError, match="has no validation images"):
-        train_judge(changed(splits=splits), SHORT, mesh=ONE, progress=False)
+        train_judge(changed(splits=splits), out, SHORT, mesh=ONE, progress=False)
     with pytest.raises(InputError, match="has no attribute that some images of each split have"):
-        train_judge(changed(attrs=store.attrs & False), SHORT, mesh=ONE, progress=False)
-    with pytest.raises(InputError, match="do not fill one batch of batch_size=4096"):
-        train_judge(store, dataclasses.replace(SHORT, batch_size=4096), mesh=ONE, progress=False)
+        train_judge(changed(attrs=store.attrs & False), out, SHORT, mesh=ONE, progress=False)
     with pytest.raises(InputError, match="batch_size=15 does not divide over 2 devices"):
-        train_judge(store, dataclasses.replace(SHORT, batch_size=15), progress=False)
-    for field, value in {"epochs": 0, "batch_size": -1, "learning_rate": np.nan, "seed": -1}.items():
-        with pytest.raises(InputError, match=f"{field}={value}"):
-            Recipe(**{field: value})
+        train_judge(store, out, SHORT.replace(batch_size=15), progress=False)
+    assert not out.exists()
+    with pytest.raises(InputError, match="do not fill one batch of batch_size=4096"):
+        train_judge(store, out, SHORT.replace(batch_size=4096), mesh=ONE, progress=False)
 
 
 def test_an_attribute_of_one_side_is_left_out(store):
@@ -230,10 +246,10 @@ def test_an_attribute_of_one_side_is_left_out(store):
     assert sorted([*names, *missing]) == sorted(store.attribute_names)
 
 
-def test_a_loss_that_is_not_finite_is_named(store, monkeypatch):
-    monkeypatch.setattr(training, "class_weights", lambda attrs: np.full((2, attrs.shape[1]), np.nan, np.float32))
-    with pytest.raises(InputError, match="the loss is not finite before step 25: train with a learning rate below"):
-        train_judge(store, SHORT, progress=False)
+def test_a_loss_that_is_not_finite_is_named(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(task_module, "class_weights", lambda attrs: np.full((2, attrs.shape[1]), np.nan, np.float32))
+    with pytest.raises(InputError, match="the loss is not finite at step 1: no checkpoint was saved; train anew"):
+        train_judge(store, tmp_path / "run", SHORT, progress=False)
 
 
 def test_save_and_load(judge, tmp_path):
@@ -250,7 +266,7 @@ def test_damage_is_refused(judge, tmp_path):
     path, cut = tmp_path / "judge.npz", tmp_path / "cut.npz"
     judge.save(path)
     whole = path.read_bytes()
-    with pytest.raises(InputError, match=r"there is no judge at .*absent.npz: experiments/train_judge.py"):
+    with pytest.raises(InputError, match=r"there is no judge at .*absent.npz: jvae judge trains one"):
         Judge.load(tmp_path / "absent.npz")
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         cut.write_bytes(whole[:length])
@@ -312,16 +328,13 @@ def test_no_pickles(judge, tmp_path):
         assert "thresholds.npy" in archive.namelist()
 
 
-def test_the_script(store, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "judge.npz"
-    args = ["--data", str(store.path), "--out", str(out), "--epochs", "8", "--batch-size", "32"]
-    monkeypatch.setattr(sys, "argv", ["train_judge.py", *args])
-    cli.run(script.main)
+def test_the_command(store, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "judge"
+    args = ["--data", str(store.path), "--out", str(out), "--loop.epochs", "8", "--loop.batch-size", "32"]
+    monkeypatch.setattr(sys, "argv", ["jvae", "judge", *args])
+    main()
     shown = capsys.readouterr().out
-    judge = Judge.load(out)
-    assert all(name in shown for name in (*judge.attribute_names, *judge.missing, "soft balanced", f"wrote {out}"))
+    judge, file = Judge.load(out), out / "judge.npz"
+    assert all(name in shown for name in (*judge.attribute_names, *judge.missing, "soft balanced", f"wrote {file}"))
     assert f"auc {judge.scores['auc'].mean():.3f}, blurred {judge.scores['soft auc'].mean():.3f}" in shown
-    monkeypatch.setattr(sys, "argv", ["train_judge.py", *args[:3], str(tmp_path / "judge.bin")])
-    with pytest.raises(SystemExit):
-        cli.run(script.main)
-    assert "must end in .npz" in capsys.readouterr().err
+    same(judge, Judge.load(file))

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression
 
 from jvae.errors import InputError
-from jvae.latent.kinds import RIDGE, SHRINKAGE, Kind, find_kind, with_joint
+from jvae.latent import kinds
+from jvae.latent.kinds import RIDGE, SHRINKAGE, Directions, Kind, directions, find_kind, with_joint
 from jvae.latent.statistics import Totals
 from jvae.latent.vectors import AttributeVectors
 from tests.test_statistics import sums_by_definition
@@ -266,3 +268,14 @@ def test_a_dimension_without_variance_is_no_obstacle():
 def test_kinds_are_values():
     assert Kind("lda") == Kind("lda") and hash(Kind("lda")) == hash(Kind("lda"))
     assert dataclasses.replace(Kind("lda"), keep=("Male",)).keep == ("Male",)
+
+
+def test_a_kind_is_a_function_and_a_line(monkeypatch):
+    def twos(sums: Any, a: int) -> Directions:
+        return Directions(np.full((a, len(sums.z)), 2.0), np.zeros((a, len(sums.z))), {})
+
+    with pytest.raises(InputError, match="unknown kind 'twos': there are: difference, regression, lda, condit"):
+        Kind("twos")
+    monkeypatch.setitem(kinds.FUNCTIONS, "twos", twos)
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, "twos"))
+    assert (directions(Kind("twos"), totals_of(*data(50)), NAMES, 4).vectors == 2).all()

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jvae.config import BOOK
 from jvae.models import loss
+from jvae.training.presets import BOOK
 
 
 def test_squared_error_is_the_mean_over_pixels():
@@ -36,18 +36,39 @@ def test_kl_against_sampling():
     assert loss.kl_divergence(jnp.zeros((1, 4)), jnp.zeros((1, 4))) == 0
 
 
+def test_a_latent_that_is_a_point_costs_nothing():
+    mean, logvar = jnp.array([[0.5, 3.0]]), jnp.array([[0.2, -jnp.inf]])
+    known = loss.kl_divergence(mean[:, :1], logvar[:, :1])
+
+    def total(mean, logvar):
+        return loss.kl_divergence(mean, logvar).sum()
+
+    np.testing.assert_allclose(loss.kl_divergence(mean, logvar), known)
+    gradient = jax.grad(total)(mean, logvar)
+    np.testing.assert_allclose(gradient, [[0.5, 0.0]])
+
+
+def test_gaussian_nats_are_a_density():
+    rng = np.random.default_rng(0)
+    x, recon, logvar = rng.random((2, 3, 4, 3)), rng.random((2, 3, 4, 3)), rng.normal(size=(2, 3, 4, 1))
+    spread = np.exp(logvar / 2)
+    density = np.exp(-(((x - recon) / spread) ** 2) / 2) / (spread * math.sqrt(2 * math.pi))
+    np.testing.assert_allclose(
+        loss.gaussian_nats(*map(jnp.asarray, (x, recon, logvar))), -np.log(density).sum((1, 2, 3)), rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("given", ["r_loss_factor", "beta", "sigma"])
 def test_the_three_weights_are_one(given):
-    weights = loss.loss_weights(BOOK)
-    again = loss.loss_weights(BOOK.replace(**{given: getattr(weights, given)}))
+    weights = BOOK.objective.weights(128)
+    again = BOOK.objective.replace(**{given: getattr(weights, given)}).weights(128)
     np.testing.assert_allclose(again, weights, rtol=1e-12)
     assert weights.r_loss_factor == 10_000
 
 
 def test_the_weights_order_models_alike():
     # r·mean² + KL, ½·Σ² + β·KL over β, and −ELBO differ by a constant only
-    cfg = BOOK.replace(image_size=64)
-    weights, pixels = loss.loss_weights(cfg), 3 * 64**2
+    weights, pixels = BOOK.objective.weights(64), 3 * 64**2
     error, kl = np.array([0.01, 0.02, 0.005]), np.array([50.0, 20.0, 90.0])
     ours = weights.r_loss_factor * error + kl
     np.testing.assert_allclose((0.5 * error * pixels + weights.beta * kl) / weights.beta, ours)

@@ -89,3 +89,23 @@ def test_what_dropout_drops_is_independent_of_place_and_step():
     # each element's own rate over the steps is binomial
     counts = (kept + 0.5).sum(0)
     np.testing.assert_allclose(counts.var(), 40 / 4, rtol=0.03)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_norm_is_that_of_flax(groups, dtype):
+    x, scale, bias, gradient = arrays((3, 4, 5, 6), dtype)
+    plain = nn.GroupNorm(num_groups=groups, epsilon=EPSILON)
+
+    def theirs(x, scale, bias):
+        return plain.apply({"params": {"scale": scale, "bias": bias}}, x.astype(jnp.float32))
+
+    def ours(x, scale, bias):
+        return norm.group_norm(x, scale, bias, groups, EPSILON)
+
+    found = value_and_gradients(ours, x, scale, bias, gradient)
+    expected = value_and_gradients(theirs, x, scale, bias, gradient.astype(jnp.float32))
+    assert found[0].dtype == found[1].dtype == dtype
+    for one, other in zip(found, expected, strict=True):
+        bound = (0.02 if dtype == jnp.bfloat16 else 1e-5) * np.abs(np.asarray(other, np.float32)).max()
+        np.testing.assert_allclose(np.asarray(one, np.float32), np.asarray(other, np.float32), atol=bound)

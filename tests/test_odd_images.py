@@ -126,9 +126,10 @@ HARMFUL = {
         "is damaged .Decompressed data too large",
     ),
     "PNG of too much data": (png(16, 16, 8, 2, bytes(50_000_000)), ""),
-    "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image"),
-    "TIFF": (encode(PIXELS, "TIFF"), "is a TIFF, not a JPEG"),
-    "AVIF": (b"\0\0\0\x1cftypavif" + bytes(40), "is a AVIF, not a JPEG"),
+    "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is EPS, which is not read here"),
+    "HEIC": (b"\0\0\0\x1cftypheic" + bytes(40), "is HEIC, which is not read here"),
+    "AVIF": (b"\0\0\0\x1cftypavif" + bytes(40), "is AVIF, which is not read|is damaged"),
+    "TIFF": (encode(PIXELS, "TIFF")[:5000], "is damaged|is not an image"),
 }  # fmt: skip
 
 

@@ -8,13 +8,13 @@ import sys
 import zlib
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import jvae.cli
-from experiments.pack import main
+from jvae.cli.main import main
 from jvae.data import packing
 from jvae.data.packed import PackedStore, pack, preprocess
 from jvae.data.source import Example
@@ -153,7 +153,7 @@ def test_count_takes_an_even_sample(tmp_path: Path) -> None:
 
 
 def break_images(celeba: Path) -> None:
-    (celeba / "img_align_celeba" / NAMES[2]).write_bytes(encode(picture(0), "GIF"))
+    (celeba / "img_align_celeba" / NAMES[2]).write_bytes(b"\0\0\0\x18ftypheic")
     (celeba / "img_align_celeba" / NAMES[7]).write_bytes(encode(picture(0))[:2000])
 
 
@@ -162,7 +162,7 @@ def test_broken_images_stop_the_pack_and_are_named(celeba: Path, tmp_path: Path)
     with pytest.raises(InputError) as caught:
         pack(CelebAFolder(celeba), tmp_path / "out", size=32, crop="center", progress=False)
     line = str(caught.value)
-    assert line.startswith(f"2 of 12 images cannot be packed: {NAMES[2]} is a GIF, not a JPEG")
+    assert line.startswith(f"2 of 12 images cannot be packed: {NAMES[2]} is HEIC, which is not read here")
     assert f"; {NAMES[7]} is damaged" in line and line.endswith("or leave them out with --skip-bad")
     assert os.listdir(tmp_path) == ["celeba"]
 
@@ -175,7 +175,7 @@ def test_skip_bad_leaves_them_out_and_records_them(celeba: Path, tmp_path: Path)
     assert store.image_ids.tolist() == left and store.images.shape[0] == 10
     np.testing.assert_array_equal(store.attrs, np.delete(source.attrs, (2, 7), axis=0))
     np.testing.assert_array_equal(store.images[2], preprocess(source[3].image, 32, "center"))
-    assert sorted(store.meta.skipped) == [NAMES[2], NAMES[7]] and "GIF" in store.meta.skipped[NAMES[2]]
+    assert sorted(store.meta.skipped) == [NAMES[2], NAMES[7]] and "HEIC" in store.meta.skipped[NAMES[2]]
     assert store.meta.counts == {"train": 5, "validation": 2, "test": 3}
     PackedStore.open(tmp_path / "out").verify()
 
@@ -265,6 +265,103 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
         small(source, tmp_path / "out")
 
 
+class Labelled(Pictures):
+    """Four pictures with one row of labels that is given, and another split."""
+
+    def __init__(self, row: Any, names: tuple[str, ...] = ("Even", "Large"), split: str = "train"):
+        super().__init__(4)
+        self.row, self.attribute_names, self.split = row, names, split
+
+    def __getitem__(self, index: int, /) -> Example:
+        plain = np.zeros(len(self.attribute_names), int)
+        return Example(super().__getitem__(index).image, self.row if index == 2 else plain, f"f{index}", self.split)
+
+
+@pytest.mark.parametrize("row", [[1, 0], [True, False], np.array([1.0, 0.0]), np.array([1, 0], np.uint8), (1, False)])
+def test_labels_are_booleans_or_0_and_1(tmp_path: Path, row: Any) -> None:
+    assert small(Labelled(row), tmp_path / "out").attrs.tolist() == [[0, 0], [0, 0], [1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([1, -1], "image f2 has -1 for Large: a label is False or True, or 0 or 1"),
+        ([0.9, 0], "image f2 has 0.9 for Even: a label is"),
+        ([0, float("nan")], "image f2 has nan for Large: a label is"),
+        (["1", "0"], "image f2 has '1' for Even: a label is"),
+        ([1, None], "image f2 has None for Large: a label is"),
+        ([1, 0, 1], "image f2 has 3 labels and the source 2 attributes: give one for each"),
+        ([1], "image f2 has 1 labels and the source 2 attributes"),
+        (True, "image f2 has 1 labels and the source 2 attributes"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_labels_that_are_none_are_refused(tmp_path: Path, row: Any, message: str, skip_bad: bool) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        small(Labelled(row), tmp_path / "out", skip_bad=skip_bad)
+    assert os.listdir(tmp_path) == []
+
+
+def test_labels_drawn_by_the_batch_are_checked_too(tmp_path: Path) -> None:
+    source = Rendered(70)
+    source.labels = lambda indices: np.where(indices[:, None] == 60, -1, [[0, 1]])
+    with pytest.raises(InputError, match="image face-0060 has -1 for Even: a label is"):
+        small(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "is empty"),
+        (" Bald", "begins or ends with a blank"),
+        ("a,b", "holds a comma or a quote"),
+        ('a"b', "holds a comma or a quote"),
+        ("a&b", "holds &, which joins two attributes"),
+        ("../a", "holds /, which parts folders"),
+        ("a\nb", "holds a character that does not print"),
+        ("Even", "is there twice"),
+        ("split", "is the name of another column"),
+        ("x" * 99_000, "have names of 99,006 bytes, more than 98,000: use fewer"),
+    ],
+)
+def test_names_that_no_attribute_may_have(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        small(Labelled([0, 0], ("Even", name)), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_any_other_name_comes_back(tmp_path: Path) -> None:
+    names = ("5 o'clock", "race=2", "age=40..", "bärtig", "NA", "a;b", "#", "-x")
+    small(Labelled([1, 0] * 4, names), tmp_path / "out")
+    store = PackedStore.open(tmp_path / "out")
+    assert store.attribute_names == names and store.attrs[2].tolist() == [True, False] * 4
+
+
+def test_a_split_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="image f0 is of the split 'val': a split is train, validation, test"):
+        small(Labelled([1, 0], split="val"), tmp_path / "out")
+
+
+def test_a_name_that_is_not_utf_8_is_bad(tmp_path: Path) -> None:
+    class Odd(Pictures):
+        def __getitem__(self, index: int, /) -> Example:
+            return super().__getitem__(index)._replace(image_id="a\udcff")
+
+    with pytest.raises(InputError, match="which is not in UTF-8: rename it"):
+        small(Odd(3), tmp_path / "out")
+
+
+def test_a_store_without_attributes(tmp_path: Path) -> None:
+    small(Labelled([], ()), tmp_path / "out")
+    store = PackedStore.open(tmp_path / "out")
+    store.verify()
+    assert store.attribute_names == () and store.attrs.shape == (4, 0) and store.attrs.dtype == bool
+    assert (store.path / "labels.csv").read_text() == "image_id,split\nf0,train\nf1,train\nf2,train\nf3,train\n"
+    with pytest.raises(InputError, match="unknown attribute 'Bald': the data has none; pack it with labels"):
+        store.attribute("Bald")
+
+
 def test_indices(store: Path) -> None:
     opened = PackedStore.open(store)
     assert opened.indices("test").tolist() == list(range(0, 100, 5)) and opened.indices("test").dtype == np.int64
@@ -320,7 +417,7 @@ def relabel(store: Path, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda s: shutil.rmtree(s), "no packed store at .*; make one with experiments/pack.py"),
+        (lambda s: shutil.rmtree(s), "no packed store at .*; make one with jvae pack"),
         (lambda s: (s / "meta.json").unlink(), "is no packed store: it has no meta.json"),
         (lambda s: cut(s / "meta.json", 20), "meta.json is damaged"),
         (lambda s: change_meta(s, format=packing.FORMAT + 1), "has format 3 and this jvae reads up to 2: update jvae"),
@@ -405,16 +502,16 @@ def test_unknown_fields_of_the_meta_file_are_passed_over(store: Path) -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["pack.py", *arguments])
-    jvae.cli.run(main)
+    monkeypatch.setattr(sys, "argv", ["jvae", "pack", *arguments])
+    main()
 
 
-def test_script(
+def test_the_command(
     celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (celeba / "img_align_celeba" / NAMES[1]).unlink()
     out = tmp_path / "out"
-    arguments = ("--source", "folder", "--path", str(celeba), "--out", str(out), "--size", "32", "--count", "6")
+    arguments = ("celeba", str(celeba), "--out", str(out), "--size", "32", "--count", "6")
     run(monkeypatch, *arguments)
     printed = capsys.readouterr().out
     assert "11 of the 12 images in list_attr_celeba.txt are here; 1 are missing" in printed
@@ -426,5 +523,5 @@ def test_script(
         f"error: {out} exists: give another --out, or --overwrite to replace it"
     ]
     with pytest.raises(SystemExit):
-        run(monkeypatch, "--source", "folder", "--out", str(tmp_path / "other"))
-    assert capsys.readouterr().err == "error: --source folder needs --path\n"
+        run(monkeypatch, "celebra", "--out", str(tmp_path / "other"))
+    assert capsys.readouterr().err == "error: unknown source 'celebra': did you mean celeba?\n"

@@ -91,7 +91,7 @@ def test_a_signal_to_one_stops_both_at_the_same_step(two):
 def test_each_reads_its_own_share(two):
     first, second = (set(found["read"].tolist()) for found in two[1])  # 4 steps, and 2 read ahead: an epoch
     assert not first & second
-    assert len(first) == len(second) == 6 * TINY.batch_size // 2
+    assert len(first) == len(second) == 6 * TINY.loop.batch_size // 2
 
 
 def test_only_process_0_writes_and_speaks(folder, two):
@@ -149,7 +149,7 @@ def test_settings_that_differ_are_found(folder, two):
 SCRIPT = """
 import jax
 from jax.experimental import multihost_utils
-from jvae import cli
+from jvae.cli.run import run
 from jvae.runtime import processes
 from jvae.errors import InputError
 
@@ -159,7 +159,7 @@ def main(fail: int) -> None:
         raise InputError("the store is missing")
     multihost_utils.sync_global_devices("never reached by the one that fails")
 
-cli.run(main)
+run(main)
 """
 
 

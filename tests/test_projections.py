@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from jvae.errors import InputError
-from jvae.evaluate.projections import score
+from jvae.evaluate.projections import score_vectors
 from jvae.judge.ranking import balanced_accuracy, best_threshold
 from jvae.latent.kinds import Kind
 from tests.test_kinds import NAMES, data, vectors
@@ -12,7 +12,7 @@ from tests.test_kinds import NAMES, data, vectors
 def test_scores_by_definition():
     (z, attrs), (other_z, other_attrs) = data(1500, 1), data(1500, 2)
     known = vectors(Kind("lda"))
-    found = score(known, z, attrs, other_z, other_attrs)
+    found = score_vectors(known, z, attrs, other_z, other_attrs)
     assert set(found.table.index) == set(found.curves) == set(NAMES)
     assert list(found.table["auc"]) == sorted(found.table["auc"], reverse=True)
     for i, name in enumerate(NAMES):
@@ -56,10 +56,10 @@ def test_what_cannot_be_scored():
     known = vectors(Kind())
     one_sided = attrs.copy()
     one_sided[:, 1] = True
-    found = score(known, z, one_sided, z, attrs)
+    found = score_vectors(known, z, one_sided, z, attrs)
     assert found.missing == {"Young": "a split has it on one side only"}
     assert "Young" not in found.table.index
     with pytest.raises(InputError, match=r"labels must be \[n,4\]"):
-        score(known, z, attrs[:, :3], z, attrs)
+        score_vectors(known, z, attrs[:, :3], z, attrs)
     with pytest.raises(InputError, match="0 of 3 rows have the label"):
         best_threshold(np.arange(3.0), np.zeros(3, bool))

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import bench_recipe
 from benchmarks.bench_recipe import BOOK, OURS, TORCH, TORCH_NO_DROPOUT, Point
 from benchmarks.edits import FACTORS, Edits, edit, fit_judge, judged_attributes, thumbnails
-from jvae.config import preset
 from jvae.data.packed import pack
 from jvae.data.sources.rendered import RenderedFaces
-from jvae.training.validation import BOOK_FACTOR
+from jvae.training.presets import preset
+from jvae.training.tasks.vae import BOOK_FACTOR
 
 CURVE = [Point(1, 10.0, 0.03, 0.0), Point(2, 20.0, 0.02, 0.0), Point(3, 30.0, 0.01, 50.0)]  # 300, 200, 150
 
@@ -26,7 +26,7 @@ def store(tmp_path_factory):
 
 def test_objective_is_the_books():
     assert [p.objective for p in CURVE] == pytest.approx([300, 200, 150])
-    assert BOOK_FACTOR == preset("book").r_loss_factor
+    assert BOOK_FACTOR == preset("book").objective.weight(128)
 
 
 def test_times_and_objectives_lie_on_lines_between_points():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jvae.config import BOOK
+from jvae.training.presets import BOOK
 
 ROOT = Path(__file__).parent.parent
 DEVICES = 8
@@ -23,8 +23,8 @@ CFG = BOOK.replace(
     steps=17,
     ema_decay=0.9,
 )
-NORMS = 2 * len(CFG.widths) - 1  # one behind every hidden convolution
-NORM_CHANNELS = sum(CFG.widths) + sum(CFG.widths[:-1])
+NORMS = 2 * len(CFG.model.widths) - 1  # one behind every hidden convolution
+NORM_CHANNELS = sum(CFG.model.widths) + sum(CFG.model.widths[:-1])
 
 # Run by a child process: the number of devices is settled once a process.
 CHILD = """
@@ -37,22 +37,24 @@ from jvae.runtime.xla import keep_compiled
 from jvae.data.feed import Feed, select
 from jvae.runtime.mesh import along_data, make_mesh, replicated
 from jvae.training.loop import run_keys
-from jvae.training.state import hyperparameters, init_state
+from jvae.training.state import init_state
 from jvae.training.step import train_chunk
+from jvae.training.task import Hyper
 from tests.test_sharding import CFG, DEVICES
 
 keep_compiled()
 assert len(jax.devices()) == DEVICES
 mesh = make_mesh()
 keys = run_keys(0, mesh)
-state = init_state(keys[0], cfg=CFG, mesh=mesh)
-print("parameters", sum(leaf.size for leaf in jax.tree.leaves(state.params)))
-count, hyper = jax.device_put((np.int32(3), hyperparameters(CFG, 17)), replicated(mesh))
+task = CFG.objective.task(CFG.model, (), np.dtype(np.float32))
+count, task, hyper = jax.device_put((np.int32(3), task, Hyper.of(CFG.optimizer, 17)), replicated(mesh))
+state = init_state(task, keys[0], hyper, mesh=mesh)
+print("parameters", sum(leaf.size for leaf in jax.tree.leaves(state.variables["params"])))
 images = np.zeros((40, 16, 16, 3), np.uint8)
 for residency in ("resident", "streamed"):
     feed = Feed(images, np.arange(40), batch_size=16, chunk_steps=3, key=keys[1], mesh=mesh, residency=residency)
     chunk = next(feed.chunks(0))
-    lowered = train_chunk.lower(state, chunk, count, keys[2], hyper, cfg=CFG, mesh=mesh)
+    lowered = train_chunk.lower(state, chunk, count, keys[2], task, hyper, mesh=mesh)
     open(f"{sys.argv[1]}/{residency}.txt", "w").write(lowered.compile().as_text())
 wrong = chunk._replace(images=jax.device_put(chunk.images, along_data(mesh, 2)))  # split on the height
 text = jax.jit(select, static_argnames="mesh").lower(wrong, count, mesh=mesh).compile().as_text()

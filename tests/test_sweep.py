@@ -13,8 +13,7 @@ from jvae.training import many
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
-from jvae.training.sweep import sweep
-from jvae.training.variants import Row, grid, table
+from jvae.training.sweep import Row, grid, sweep, sweep_table
 from tests import runs
 from tests.faces import small_store
 
@@ -68,7 +67,7 @@ def test_a_model_is_the_one_trained_alone(swept, alone, store, name):
     np.testing.assert_allclose(losses(out / name), losses(run), rtol=2e-3)
     row = next(row for row in outcome.rows if row.name == name)
     assert trained.scores is not None
-    assert row.validation == pytest.approx(trained.scores.objective, rel=5e-3)
+    assert row.validation["objective"] == pytest.approx(trained.scores["objective"], rel=5e-3)
     ours, theirs = jvae.load(out / name, which="last"), jvae.load(run, which="last")
     assert ours.step == theirs.step == 14
     np.testing.assert_allclose(ours.encode(store.images[:4]), theirs.encode(store.images[:4]), atol=0.02)
@@ -80,7 +79,7 @@ def test_a_model_that_fails_ends_alone(swept):
     assert "not finite" in rows["broken"].failed and rows["broken"].test is None
     for name in ("plain", "slow", "other"):
         assert rows[name].failed is None and rows[name].step == 14
-        assert all(np.isfinite(value) for value in rows[name][5:9])
+        assert all(np.isfinite(value) for part in rows[name][3:5] for value in part.values())
         assert [row["step"] for row in read_metrics(out / name) if row["split"] == "train"] == [3, 6, 9, 12, 14]
         assert [row["step"] for row in read_metrics(out / name) if row["split"] == "validation"] == [6, 12, 14]
     with pytest.raises(InputError, match="no checkpoint"):
@@ -114,7 +113,8 @@ def test_a_sweep_stops_and_resumes(swept, store, tmp_path):
 def test_shared_batches_give_models_of_one_seed_and_config_one_curve(store, tmp_path):
     same = {"a": TINY.replace(steps=3), "b": TINY.replace(steps=3)}
     outcome = sweep(same, store, tmp_path, shared_batches=True, progress=False)
-    assert outcome.rows[0][1:] == pytest.approx(outcome.rows[1][1:])
+    first, second = (row.validation for row in outcome.rows)
+    assert first == pytest.approx(second)
     with Checkpoints(tmp_path / "b", read_only=True) as checkpoints:
         assert checkpoints.last_step == 3
 
@@ -132,24 +132,30 @@ def test_what_may_not_differ_is_named(store, tmp_path):
 
 
 def test_a_grid_names_every_combination():
-    configs = grid(TINY, seeds=(0, 1), learning_rates=(1e-3,), beta=(1.0, 4.0))
+    configs = grid(TINY, seed=(0, 1), learning_rate=(1e-3,), beta=(1.0, 4.0))
     assert list(configs)[:2] == ["seed=0,learning_rate=0.001,beta=1", "seed=0,learning_rate=0.001,beta=4"]
     assert len(configs) == 4 and configs["seed=1,learning_rate=0.001,beta=4"] == TINY.replace(
         seed=1, learning_rate=1e-3, beta=4.0
     )
     assert grid(TINY) == {"model": TINY}
-    with pytest.raises(InputError, match="a sweep varies one loss weight"):
+    with pytest.raises(InputError, match="give exactly one of r_loss_factor, beta, sigma"):
         grid(TINY, beta=(1.0,), sigma=(0.1,))
     with pytest.raises(InputError, match="seed=3 3: give each value once"):
-        grid(TINY, seeds=(3, 3))
+        grid(TINY, seed=(3, 3))
 
 
 def test_the_table_has_the_best_first_and_says_why_one_failed():
     rows = [
-        Row("a", 0, 1e-3, 1.0, 20, 310.0, 300.0, 0.01, 80.0),
-        Row("b", 1, 1e-3, 4.0, 20, 210.0, 200.0, 0.02, 40.0),
-        Row("c", 2, 1e30, 1.0, 0, failed="the loss is not finite at step 1"),
+        Row("a", 20, "objective", {"n": 9, "objective": 310.0}, {"n": 9, "error": 0.01, "objective": 300.0}),
+        Row("b", 20, "objective", {"n": 9, "objective": 210.0}, {"n": 9, "error": 0.02, "objective": 200.0}),
+        Row("c", 0, "objective", failed="the loss is not finite at step 1"),
     ]
-    heads, *lines = table(rows).splitlines()
-    assert heads.split()[0] == "model" and [line.split()[0] for line in lines] == ["b", "a", "c", "c:"]
+    heads, *lines = sweep_table(rows).splitlines()
+    assert heads.split() == ["model", "step", "validation", "objective", "test", "objective", "error"]
+    assert lines[0].split() == ["b", "20", "210", "200", "0.02"] and [line.split()[0] for line in lines] == [
+        "b",
+        "a",
+        "c",
+        "c:",
+    ]
     assert lines[-1] == "c: the loss is not finite at step 1"

@@ -1,4 +1,4 @@
-"""Tables of results: what a row says, and that the documents say what benchmarks/results/ holds."""
+"""Tables of results: what a row says, and that docs/benchmarks.md says what benchmarks/results/ holds."""
 
 import dataclasses
 
@@ -59,16 +59,32 @@ def test_markdown_puts_both_devices_of_a_case_side_by_side():
         "target 1.5 ×, 40 % of the limit: short by 20 %, met | 9,000 images/s | **3 ×** as good as PyTorch: 3,000; "
         "target 1.5 ×, 40 % of the limit: met, not measured |"
     )
-    assert lines[8] == "| alone | 9 images/s | target at most 8 images/s: short by 12 % | not measured yet |  |"
+    assert lines[5:7] == ["| case | CPU | | GPU | |", "|---|---|---|---|---|"]
+    assert lines[8] == "| alone | 9 images/s | target at most 8 images/s: short by 12 % | | |"
 
 
-def test_what_was_not_reached_is_not_what_was_not_measured():
+def test_markdown_leaves_out_what_has_no_figure():
+    rows = [a_row("measured", 9.0), a_row("nothing", None), a_row("no peer", 8.0, peer_name="PyTorch")]
+    on_cpu = [dataclasses.replace(r, device="2 cores of X") for r in rows]
+    lines = table.markdown(on_cpu).splitlines()
+    assert lines[4:] == [
+        "| case | CPU | |",
+        "|---|---|---|",
+        "| measured | 9 images/s | |",
+        "| no peer | 8 images/s | |",
+    ]
+    on_both = [*on_cpu, dataclasses.replace(rows[1], device="Y")]
+    assert table.markdown(on_both) == table.markdown(on_cpu)
+    assert table.markdown([dataclasses.replace(rows[0], device="Y")]).splitlines()[4] == "| case | GPU | |"
+    assert table.markdown(rows[1:2]) == ""
+
+
+def test_what_was_not_reached_is_said():
     ours, theirs = a_row("a", None, peer_name="PyTorch", peer=3.0), a_row("b", 2.0, peer_name="PyTorch (not reached)")
-    cells = [line.split(" | ")[1:3] for line in table.markdown([ours, theirs]).splitlines()[-2:]]
-    assert cells == [["not reached", ""], ["2 images/s", "PyTorch (not reached)"]]
+    lines = table.markdown([dataclasses.replace(r, device="2 cores of X") for r in (ours, theirs)]).splitlines()[-2:]
+    assert lines == ["| a | not reached | |", "| b | 2 images/s | PyTorch (not reached) |"]
     assert "not installed" not in table.text([theirs])
 
 
-@pytest.mark.parametrize("document", table.DOCUMENTS, ids=lambda path: path.name)
-def test_documents_say_what_the_results_hold(document):
-    assert table.renewed(document) == document.read_text(encoding="utf-8")  # else: python -m benchmarks.table
+def test_the_document_says_what_the_results_hold():
+    assert table.renewed() == table.DOCUMENT.read_text(encoding="utf-8")  # else: python -m benchmarks.table

@@ -198,7 +198,7 @@ def copy(directory: Path, to: Path) -> Path:
 
 def test_nothing_prepared_and_too_much(ours: Path, tmp_path: Path) -> None:
     assert "does not exist: give the data_dir" in said(tmp_path / "none")
-    assert "no prepared celeb_a in" in said(tmp_path) and "experiments/prepare_tfds.py" in said(tmp_path)
+    assert "no prepared celeb_a in" in said(tmp_path) and "jvae prepare-tfds" in said(tmp_path)
     copy(ours, tmp_path / "celeb_a" / "2.1.0")
     copy(ours, tmp_path / "celeb_a_with_ids" / "full" / "1.0.0")
     assert "has several data sets: give one of" in said(tmp_path)
@@ -208,7 +208,7 @@ def test_another_format_names_the_conversion(official: Path, tmp_path: Path) -> 
     path = as_tfrecord(official, tmp_path / "celeb_a" / "2.1.0")
     line = said(tmp_path)
     assert f"{path} is in tfrecord format" in line
-    assert f"convert it with `python -m experiments.convert_tfds --path {path}`" in line
+    assert f"convert it with `jvae convert-tfds {path}`" in line
     info = path / "dataset_info.json"
     info.write_text(info.read_text().replace("tfrecord", "riegeli"))
     assert f"`tfds convert_format --dataset_version_dir={path} --out_file_format=array_record`" in said(path)

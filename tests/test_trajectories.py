@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from jvae.errors import InputError
 from jvae.latent.attribute import AttributeVector
-from jvae.latent.trajectories import Path, apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
+from jvae.latent.trajectories import Trajectory, apply_vector, even_steps, gaussian_lerp, lerp, loop, morph, slerp
 from tests.test_statistics import LinearModel
 
 T = np.linspace(0, 1, 11)
-PATHS: tuple[Path, ...] = ("lerp", "slerp", "gaussian")
+TRAJECTORIES: tuple[Trajectory, ...] = ("lerp", "slerp", "gaussian")
 
 
 class Tanh:
@@ -144,38 +144,38 @@ points = st.lists(numbers, min_size=4, max_size=4).map(lambda x: np.array(x, np.
 
 
 @settings(max_examples=60, deadline=None)
-@given(points, points, st.sampled_from(PATHS), st.integers(2, 12), st.booleans())
-def test_morph_ends_are_exact_and_the_way_is_finite(start, end, path, steps, even):
-    z = morph(start, end, steps, path, even=Tanh() if even else None)
+@given(points, points, st.sampled_from(TRAJECTORIES), st.integers(2, 12), st.booleans())
+def test_morph_ends_are_exact_and_the_way_is_finite(start, end, trajectory, steps, even):
+    z = morph(start, end, steps, trajectory, even=Tanh() if even else None)
     assert z.shape == (steps, 4) and z.dtype == np.float32
     assert z[0].tobytes() == start.tobytes() and z[-1].tobytes() == end.tobytes()
     assert np.isfinite(z).all()
-    if path != "gaussian":
+    if trajectory != "gaussian":
         longest = max(np.linalg.norm(start), np.linalg.norm(end))
         assert (np.linalg.norm(z, axis=1) <= longest * (1 + 1e-5)).all()
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_morph_of_rows_is_that_of_each(path):
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
+def test_morph_of_rows_is_that_of_each(trajectory):
     starts, ends, model = latents(3), latents(3, seed=2), Tanh()
-    ways = morph(starts, ends, 5, path)
+    ways = morph(starts, ends, 5, trajectory)
     assert ways.shape == (3, 5, 6)
     for i in range(3):
-        np.testing.assert_array_equal(ways[i], morph(starts[i], ends[i], 5, path))
-    pictures = morph(starts, ends, 5, path, model)
+        np.testing.assert_array_equal(ways[i], morph(starts[i], ends[i], 5, trajectory))
+    pictures = morph(starts, ends, 5, trajectory, model)
     assert pictures.shape == (3, 5, 2, 6, 3) and model.calls == 1
     np.testing.assert_array_equal(pictures[1, 2], model.decode(ways[1, 2][None])[0])
-    even = morph(starts, ends, 5, path, even=model)
+    even = morph(starts, ends, 5, trajectory, even=model)
     for i in range(3):
-        np.testing.assert_array_equal(even[i], morph(starts[i], ends[i], 5, path, even=Tanh()))
+        np.testing.assert_array_equal(even[i], morph(starts[i], ends[i], 5, trajectory, even=Tanh()))
     assert model.calls == 3  # one for the rows together
 
 
 def test_morph_keeps_the_order_of_its_ends():
     a, b = latents(2)
-    for path in PATHS:
-        np.testing.assert_allclose(morph(a, b, 7, path), morph(b, a, 7, path)[::-1], atol=1e-5)
-        assert not np.array_equal(morph(a, b, 7, path), morph(b, a, 7, path))
+    for trajectory in TRAJECTORIES:
+        np.testing.assert_allclose(morph(a, b, 7, trajectory), morph(b, a, 7, trajectory)[::-1], atol=1e-5)
+        assert not np.array_equal(morph(a, b, 7, trajectory), morph(b, a, 7, trajectory))
 
 
 def test_morph_in_pictures():
@@ -190,8 +190,8 @@ def test_morph_bad_input():
     a, b = latents(2)
     with pytest.raises(InputError, match="steps=1"):
         morph(a, b, 1)
-    with pytest.raises(InputError, match="unknown path 'slerpy': did you mean slerp"):
-        morph(a, b, path="slerpy")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="unknown trajectory 'slerpy': did you mean slerp"):
+        morph(a, b, trajectory="slerpy")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="one shape"):
         morph(a, b[:3])
     with pytest.raises(InputError, match="one shape"):
@@ -239,16 +239,16 @@ def test_even_steps_bad_input():
     a, b = latents(2)
     with pytest.raises(InputError, match="steps=1"):
         even_steps(a, b, 1, model=Tanh())
-    with pytest.raises(InputError, match="unknown path"):
+    with pytest.raises(InputError, match="unknown trajectory"):
         even_steps(a, b, 3, "slurp", model=Tanh())  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
 @pytest.mark.parametrize("n", [2, 5])
 @pytest.mark.parametrize("even", [None, Tanh()])
-def test_a_loop_meets_each_face_once(path, n, even):
+def test_a_loop_meets_each_face_once(trajectory, n, even):
     z = latents(n)
-    tour = loop(z, 7, path, even=even)
+    tour = loop(z, 7, trajectory, even=even)
     assert tour.shape == (7 * n, 6) and tour.dtype == np.float32
     at = [np.flatnonzero((tour == face).all(1)).tolist() for face in z]
     assert all(len(rows) == 1 for rows in at) and at == sorted(at)
@@ -256,14 +256,14 @@ def test_a_loop_meets_each_face_once(path, n, even):
     assert (tour != np.roll(tour, 1, axis=0)).any(1).all()  # no frame twice at the joins
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_the_legs_of_a_loop_are_morphs(path):
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
+def test_the_legs_of_a_loop_are_morphs(trajectory):
     z = latents(3)
-    tour = loop(z, 4, path)
+    tour = loop(z, 4, trajectory)
     for i in range(3):
         leg = np.stack([*tour[4 * i : 4 * i + 4], tour[(4 * i + 4) % 12]])
-        np.testing.assert_array_equal(leg, morph(z[i], z[(i + 1) % 3], 5, path))
-    np.testing.assert_array_equal(loop(z, 1, path), z)
+        np.testing.assert_array_equal(leg, morph(z[i], z[(i + 1) % 3], 5, trajectory))
+    np.testing.assert_array_equal(loop(z, 1, trajectory), z)
 
 
 def test_a_loop_at_an_even_speed():
@@ -292,7 +292,7 @@ def test_loop_bad_input():
         loop(latents(1)[0])
     with pytest.raises(InputError, match="steps=0"):
         loop(latents(3), 0)
-    with pytest.raises(InputError, match="unknown path"):
+    with pytest.raises(InputError, match="unknown trajectory"):
         loop(latents(3), 3, "arc", even=Tanh())  # pyright: ignore[reportArgumentType]
 
 

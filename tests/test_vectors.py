@@ -57,6 +57,18 @@ def test_standard_error_is_the_scatter_of_the_vector():
     np.testing.assert_allclose(scatter, claimed, rtol=0.2)
 
 
+def test_numpy_sees_vectors(known):
+    for name in known:
+        found = np.asarray(known[name])
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, known[name].vector)
+    np.testing.assert_array_equal(
+        np.asarray(known, np.float32), np.stack([known[n].vector for n in known.names], dtype=np.float32)
+    )
+    with pytest.raises(InputError, match="found by name, not by 0: there are Eyeglasses, Smiling"):
+        known[0]
+
+
 def test_steps(known):
     v = known["Eyeglasses"]
     np.testing.assert_allclose(np.linalg.norm(v.step()), 1)
@@ -81,7 +93,7 @@ def test_a_shift_by_steps_and_to_a_probability(known):
     for wrong in ([0.0], [1.0], [-4, 4]):
         with pytest.raises(InputError, match="between 0 and 1"):
             v.shift(z, wrong, "probability")
-    with pytest.raises(InputError, match="is a place along a vector"):
+    with pytest.raises(InputError, match="says where to go, not how far"):
         v.step("probability")
     with pytest.raises(InputError, match="finite"):
         v.shift(z, [np.nan])

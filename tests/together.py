@@ -15,16 +15,16 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jvae import cli
-from jvae.config import BOOK
+from jvae.cli.run import run
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import merge, totals
 from jvae.runtime.processes import is_main, together
-from jvae.trained import Model, load
+from jvae.trained import TrainedModel, load
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
+from jvae.training.presets import BOOK
 
 TINY = BOOK.replace(
     preset="tiny", image_size=16, widths=(4,), latent_dim=4, batch_size=16, chunk_steps=2, eval_every=6, steps=12,
@@ -54,11 +54,11 @@ def losses(run: Path) -> list[float]:
     return [row["loss"] for row in read_metrics(run) if row["split"] == "train"]
 
 
-def leaves(model: Model) -> list[np.ndarray]:
+def leaves(model: TrainedModel) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(jax.device_get(model.variables))]
 
 
-def measured(model: Model, store: PackedStore) -> dict[str, np.ndarray]:
+def measured(model: TrainedModel, store: PackedStore) -> dict[str, np.ndarray]:
     """Sums, latents and pictures, by name."""
     stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=16)
     sums = totals(merge(*stats))
@@ -114,4 +114,4 @@ def main(tour: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

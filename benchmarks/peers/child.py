@@ -5,6 +5,7 @@ to stderr.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import timing
-from jvae.config import Config
+from benchmarks.peers.common import Common
 from jvae.errors import InputError
 
 # On a CPU, PyTorch's buffers come from malloc, which by default gives big ones back to the system after each use.
@@ -89,7 +90,7 @@ def start(
 @contextlib.contextmanager
 def pytorch(
     task: str,
-    cfg: Config,
+    cfg: Common,
     dtype: str,
     images: np.ndarray,
     *,
@@ -101,7 +102,7 @@ def pytorch(
 
     Args:
       task: "train", "curve", "encode" or "decode".
-      cfg: of the model.
+      cfg: of the model and its training.
       dtype: of the matrix work.
       images: uint8 [n,h,w,3].
       quick: try only the likeliest configuration.
@@ -111,7 +112,7 @@ def pytorch(
     if not timing.installed("torch"):
         yield None
         return
-    spec = {"task": task, "config": cfg.to_json(), "dtype": dtype, "quick": quick, **more}
+    spec = {"task": task, "config": dataclasses.asdict(cfg), "dtype": dtype, "quick": quick, **more}
     arrays = {"images": images} if test is None else {"images": images, "test": test}
     with start("benchmarks.peers.pytorch_tasks", spec, KEEP_MEMORY, arrays) as child:
         print(f"PyTorch runs as {child.note}", flush=True)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax.training import train_state
 
-from jvae.config import Config
+from benchmarks.peers.common import Common
 
 
 class TrainState(train_state.TrainState):
@@ -23,7 +23,7 @@ class TrainState(train_state.TrainState):
 class VAE(nn.Module):
     """Encoder and decoder in one pass, float32."""
 
-    cfg: Config
+    cfg: Common
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = True) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -48,7 +48,7 @@ class VAE(nn.Module):
         return nn.sigmoid(x), mean, logvar
 
 
-def init_state(cfg: Config) -> TrainState:
+def init_state(cfg: Common) -> TrainState:
     """At step 0, with Adam."""
     model = VAE(cfg)
     keys: Any = dict(zip(("params", "sample", "dropout"), jax.random.split(jax.random.key(0), 3), strict=True))
@@ -79,9 +79,8 @@ def train_step(state: TrainState, images: jax.Array, key: jax.Array, *, weight: 
     return state.apply_gradients(grads=grads, batch_stats=batch_stats), value
 
 
-def training(cfg: Config, images: np.ndarray, steps: int) -> Callable[[], None]:
+def training(cfg: Common, images: np.ndarray, steps: int) -> Callable[[], None]:
     """A function that does `steps` steps, each on a random batch of the images, which are in the host's memory."""
-    assert cfg.r_loss_factor is not None
     weight, rng = cfg.r_loss_factor, np.random.default_rng(0)
     state, key = init_state(cfg), jax.random.key(0)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  # the extra `bench` has it
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
-from jvae.config import Config
+from benchmarks.peers.common import Common
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -24,7 +24,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 class Activate(nn.Sequential):
     """Batch normalisation, LeakyReLU, dropout: what follows a hidden convolution of `c` channels."""
 
-    def __init__(self, cfg: Config, c: int) -> None:
+    def __init__(self, cfg: Common, c: int) -> None:
         layers = [nn.BatchNorm2d(c, cfg.bn_epsilon, 1 - cfg.bn_momentum), nn.LeakyReLU(cfg.leaky_slope)]
         super().__init__(*layers, *([nn.Dropout(cfg.dropout)] if cfg.dropout else []))
 
@@ -32,7 +32,7 @@ class Activate(nn.Sequential):
 class VAE(nn.Module):
     """Encoder and decoder of `cfg`."""
 
-    def __init__(self, cfg: Config) -> None:
+    def __init__(self, cfg: Common) -> None:
         super().__init__()
         widths, side = cfg.widths, cfg.image_size // 2 ** len(cfg.widths)
         self.top, features = (widths[-1], side, side), side * side * widths[-1]
@@ -96,7 +96,7 @@ def autocast(dtype: str) -> torch.autocast:
     return torch.autocast(DEVICE.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def build(cfg: Config, settings: Settings) -> VAE:
+def build(cfg: Common, settings: Settings) -> VAE:
     """A fresh model on the device, initialised as Keras does."""
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
@@ -142,7 +142,7 @@ def inference(function: Callable, settings: Settings, dtype: str) -> Callable:
     return call
 
 
-def encoding(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
+def encoding(cfg: Common, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
     """The means [n,d] of all images, from host memory to host memory."""
     net = build(cfg, settings).eval()
     encode = inference(lambda x: net.encode(x.float() / 255)[0], settings, spec["dtype"])
@@ -159,7 +159,7 @@ def encoding(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Se
     return run
 
 
-def decoding(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
+def decoding(cfg: Common, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
     """One uint8 picture [r*h, c*w, 3] on the host, of latents [r*c,d] on the host; `repeats` times."""
     net = build(cfg, settings).eval()
     r, c, side = spec["rows"], spec["columns"], cfg.image_size

@@ -13,8 +13,9 @@ from torch import Tensor  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers import pytorch
 from benchmarks.peers.child import serve
+from benchmarks.peers.common import Common
 from benchmarks.peers.pytorch import DEVICE, Settings
-from jvae.config import Config
+from jvae.io.fields import build
 
 
 class Trainer:
@@ -25,8 +26,7 @@ class Trainer:
       count: of the images.
     """
 
-    def __init__(self, cfg: Config, dtype: str, images: np.ndarray, settings: Settings) -> None:
-        assert cfg.r_loss_factor is not None
+    def __init__(self, cfg: Common, dtype: str, images: np.ndarray, settings: Settings) -> None:
         self.net, self.count, self._settings, self._dtype = pytorch.build(cfg, settings), len(images), settings, dtype
         self._images, self._weight = pytorch.upload(images, settings), cfg.r_loss_factor
         self._first = {name: value.clone() for name, value in self.net.state_dict().items()}
@@ -72,7 +72,7 @@ class Trainer:
                 value.zero_()
 
 
-def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
+def training(cfg: Common, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], None]:
     """`steps` train steps on random batches."""
     trainer = Trainer(cfg, spec["dtype"], images, settings)
 
@@ -83,7 +83,7 @@ def training(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Se
     return steps
 
 
-def curve(cfg: Config, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], list[float]]:
+def curve(cfg: Common, spec: dict[str, Any], images: np.ndarray, settings: Settings) -> Callable[[], list[float]]:
     """Trains epoch by epoch and stops at each of the steps `stops`, one a call.
 
     Each call returns the seconds of training since the last, and error and KL of the images `test`.
@@ -137,11 +137,11 @@ def prepare(spec: dict[str, Any]) -> tuple[str, Callable[[], Any]]:
     """The fastest of the candidates for a spec, by the median of three rounds after one; see child.py.
 
     Args:
-      spec: "task" (a key of TASKS), "config" (of jvae, as JSON), "dtype", "images" (a file), "quick" (only
+      spec: "task" (a key of TASKS), "config" (the fields of a `Common`), "dtype", "images" (a file), "quick" (only
         the likeliest candidate), and what the task needs besides: "steps", or "rows", "columns" and "repeats", or
         for a curve "steps" (to choose a candidate by), "stops" and "test" (a file).
     """
-    cfg, images = Config.from_json(spec["config"]), np.load(spec["images"], allow_pickle=False)
+    cfg, images = build(Common, spec["config"], "the spec"), np.load(spec["images"], allow_pickle=False)
     tried: list[tuple[float, Settings, Callable[[], None]]] = []
     for settings in pytorch.candidates(spec["dtype"]):
         try:

@@ -19,10 +19,12 @@ MOST_PIXELS = 160_000_000  # of an image: the largest cameras make 151 million, 
 MOST_SCANS = 100  # of a JPEG, which has ten as a rule when it is progressive; each one passes over all pixels
 
 _SCANNED = 2**32  # bytes times pixels below which even a JPEG that is all scans takes no more than seconds
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # Pillow opens an MPO, as many cameras write, as a JPEG
+# Each has a signature and is read by a library of Pillow's own: EPS would start Ghostscript, TGA could be anything.
+# Pillow opens an MPO, as many cameras write, as a JPEG.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 _OTHERS = {
     **dict.fromkeys((b"ftypheic", b"ftypheix", b"ftypmif1"), "HEIC"),  # what telephones make
-    **{b"ftypavif": "AVIF", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF"},
+    **{b"ftypavif": "AVIF", b"%!PS": "EPS", b"8BPS": "PSD"},  # AVIF where this Pillow was built without it
 }
 _CELEBA_WIDTH, _CELEBA_HEIGHT, _CELEBA_CROP = 178, 218, 148
 _RENDERED_SIDE, _RENDERED_TOP = 157.2, 41.1  # where CelebA's mean eyes come to lie as those of a rendered face do
@@ -79,8 +81,9 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
     about 1 in 255 on average.
 
     Args:
-      image: the bytes of a JPEG (or PNG, WebP, BMP), or pixels, uint8 [h,w,3] or [h,w]. Colours become RGB, a
-        transparent image gets a white ground, and an Exif orientation is applied.
+      image: the bytes of a JPEG (or PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000, PPM), or pixels, uint8 [h,w,3] or
+        [h,w]. Colours become RGB, a transparent image gets a white ground, an Exif orientation is applied, and of an
+        animation the first picture is taken.
       size: height and width of the result in pixels, a multiple of 16.
       crop: one of CROPS, see `crop_box`.
       name: what to call the image in an error.
@@ -89,7 +92,7 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
       uint8 [size,size,3].
 
     Raises:
-      InputError: an unknown crop or size, or an image that is none, is damaged, or is of another format (a GIF).
+      InputError: an unknown crop or size, or an image that is none, is damaged, or is of another format (HEIC).
     """
     check_size(size)
     check_crop(crop)
@@ -145,7 +148,7 @@ def read_image(data: bytes, name: str) -> np.ndarray:
     """Any image, whole and upright: uint8 [h,w,3]; colours as in `preprocess`.
 
     Raises:
-      InputError: it is no image, is damaged, animated or huge, or of a format that is not read.
+      InputError: it is no image, is damaged or huge, or of a format that is not read.
     """
     try:
         with warnings.catch_warnings():
@@ -155,9 +158,8 @@ def read_image(data: bytes, name: str) -> np.ndarray:
                 raise _too_large(name)
             if picture.format in ("JPEG", "MPO") and _scans(data, picture.width * picture.height) > MOST_SCANS:
                 raise InputError(f"{name} is a JPEG of more than {MOST_SCANS} scans: save it anew")
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1 and picture.format != "MPO":  # whose further pictures are previews and depths
-                raise InputError(f"{name} is an animation of {frames} pictures: save the one to use as JPEG or PNG")
+            if picture.mode in ("I", "F", "LAB"):  # whose range no file says, or which Pillow does not convert
+                raise InputError(f"{name} has pixels of Pillow's mode {picture.mode}: save it as JPEG or PNG")
             picture = ImageOps.exif_transpose(picture)
             if picture.mode.startswith("I;16"):  # which convert would clip, not scale
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -169,7 +171,7 @@ def read_image(data: bytes, name: str) -> np.ndarray:
         raise
     except Image.UnidentifiedImageError:
         if other := _OTHERS.get(data[:4]) or _OTHERS.get(data[4:12]):
-            raise InputError(f"{name} is a {other}, not a JPEG: convert it to JPEG or PNG") from None
+            raise InputError(f"{name} is {other}, which is not read here: convert it to JPEG or PNG") from None
         what = "is empty" if not data else "is not an image"
         raise InputError(f"{name} {what}: give a JPEG or PNG") from None
     except Image.DecompressionBombError:
@@ -179,7 +181,7 @@ def read_image(data: bytes, name: str) -> np.ndarray:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Pillow's image of these bytes, its pixels not yet read; none but the four formats are tried."""
+    """Pillow's image of these bytes, its pixels not yet read; no formats but ours are tried."""
     return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 

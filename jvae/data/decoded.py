@@ -1,26 +1,34 @@
-"""A TFDS data set in; its images, decoded each time they are asked for, out.
+"""A source in; its images, decoded each time they are asked for, out.
 
 For data too large to be packed: Grain's threads or worker processes read and decode ahead of the training.
 """
 
 import contextlib
-import functools
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jvae.config import Config
 from jvae.data.decode import check_crop, check_size, cores, preprocess
 from jvae.data.packed import PackedStore
+from jvae.data.source import (
+    SPLITS,
+    Example,
+    Source,
+    check_attribute_names,
+    check_split,
+    checked_labels,
+    column_of,
+)
 from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
-from jvae.io.buckets import place
 from jvae.io.files import uri
 from jvae.runtime.hashing import epoch_rows
 
@@ -32,14 +40,14 @@ class Decoded:
 
     Args:
       source: the data set.
-      path: where it was opened, for worker processes to open it too.
+      order: int64 [n], which example of the source each row is; None where it is the same.
       size: height and width of the images in pixels.
       crop: how they are cut, see `preprocess`.
       workers: processes that decode in `batches`; 0 decodes with threads of this one.
     """
 
-    def __init__(self, source: CelebATFDS, path: Path, size: int, crop: str, workers: int = 0) -> None:
-        self._source, self._path, self._crop, self._workers = source, path, crop, workers
+    def __init__(self, source: Source, order: np.ndarray | None, size: int, crop: str, workers: int = 0) -> None:
+        self._source, self._order, self._crop, self._workers = source, order, crop, workers
         self.shape, self.ndim, self.dtype = (len(source), size, size, 3), 4, np.dtype(np.uint8)
 
     def __len__(self) -> int:
@@ -47,7 +55,7 @@ class Decoded:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """uint8 [...,size,size,3] of rows int [...]. InputError: one of them cannot be read."""
-        rows = np.asarray(rows)
+        rows = np.asarray(rows) if self._order is None else self._order[np.asarray(rows)]
         out = np.empty((rows.size, *self.shape[1:]), np.uint8)
         starts = range(0, rows.size, 64)
         with ThreadPoolExecutor(cores()) as pool:
@@ -71,7 +79,7 @@ class Decoded:
         import grain  # a second, and only what is not packed needs it
         from absl import flags
 
-        steps = _Steps(self._path, self.shape[1], self._crop, words, first, n, own, size)
+        steps = _Steps(self._source, self._order, self.shape[1], self._crop, words, first, n, own, size)
         ahead = max(2, AHEAD // max(1, len(own) * math.prod(self.shape[1:])))
         data = grain.MapDataset.source(steps)[step:]
         if not self._workers:
@@ -84,9 +92,9 @@ class Decoded:
 
 
 class Labels:
-    """The labels of a data set as an array bool [n,a], whose rows are read when they are asked for."""
+    """The labels of a source as an array bool [n,a], whose rows are read when they are asked for."""
 
-    def __init__(self, source: CelebATFDS) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self.shape, self.ndim, self.dtype = (len(source), len(source.attribute_names)), 2, np.dtype(bool)
 
@@ -95,8 +103,8 @@ class Labels:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Bool [m,a] of rows int [m]. InputError: one of them cannot be read."""
-        found = [example.attrs for example in self._source.examples(np.asarray(rows).tolist())]
-        return np.array(found, bool).reshape(len(found), self.shape[1])
+        found = list(_examples(self._source, np.asarray(rows).tolist()))
+        return checked_labels([e.attrs for e in found], self._source.attribute_names, [e.image_id for e in found])
 
 
 class Rows:
@@ -123,96 +131,156 @@ class Rows:
 
 
 class DecodedStore:
-    """A prepared CelebA data set of TFDS as it is: what training and the statistics need of a store.
+    """A source as it is: what training and the statistics need of a store (a `Store`).
 
-    Nothing of it is held in memory, however large it is.
+    Its rows are sorted by split, else they keep the source's order. Of the source's images nothing is held in memory.
+    Ids and labels are, unless the source has `ranges`; one that has neither these nor `image_ids`, `splits` and `attrs`
+    is read through once, here.
 
     Attributes:
-      path: as it was given.
+      path: of the source, or its name where it has none.
       size: height and width of the images in pixels.
       images: see `Decoded`.
-      attrs: see `Labels`.
+      attrs: bool [n,a], or see `Labels`.
       attribute_names: of the columns of `attrs`.
+      checksum: what the source says, or else CRC-32 of its name and of the names, splits and labels of its images.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, size: int, crop: str = "center", workers: int = 0) -> None:
+    def __init__(
+        self, source: Source | str | os.PathLike[str], *, size: int = 64, crop: str = "center", workers: int = 0
+    ) -> None:
         """Opens it.
 
         Args:
-          path: as for `CelebATFDS`.
+          source: any source, or the path of a TFDS data set, see `CelebATFDS`.
           size: to which the images are brought, a multiple of 16.
           crop: how they are cut, see `preprocess`.
           workers: see `Decoded`.
 
         Raises:
-          InputError: an argument is out of range, or there is no such data set: see `CelebATFDS`.
+          InputError: an argument is out of range, the source cannot be sent to worker processes or has an attribute or
+            a label that is none, or there is no such data set: see `CelebATFDS`.
         """
         check_size(size)
         check_crop(crop)
         if workers < 0:
             raise InputError(f"workers={workers}: give 0 for threads, or the number of processes")
-        self.path, self.size = place(path), size
-        self._source = CelebATFDS(path)
-        self.images: Any = Decoded(self._source, self.path, size, crop, workers)
-        self.attrs: Any = Labels(self._source)
-        self.attribute_names = self._source.attribute_names
+        if isinstance(source, str | os.PathLike):
+            source = CelebATFDS(source)
+        check_attribute_names(source.attribute_names)
+        if workers:
+            _check_can_be_sent(source, workers)
+        self.path, self.size = Path(getattr(source, "path", source.name)), size
+        self.attribute_names = source.attribute_names
+        order, self._ranges, attrs, self.checksum = _catalogue(source)
+        self.attrs: Any = attrs
+        self.images: Any = Decoded(source, order, size, crop, workers)
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.images)
 
     @property
-    def checksum(self) -> str:
-        """CRC-32 of what TFDS says of the data set: its shards, how many examples and bytes each split has."""
-        return f"{zlib.crc32((self._source.directory / 'dataset_info.json').read_bytes()):08x}"
+    def streamed(self) -> bool:
+        """Yes: the images are decoded each time they are asked for."""
+        return True
 
-    def indices(self, split: str) -> Any:
+    def indices(self, split: str, /) -> Any:
         """The `Rows` of `split`. InputError: no such split, or no images in it."""
-        if split not in self._source.splits:
-            raise unknown("split", split, tuple(self._source.splits))
-        return Rows(*self._source.splits[split])
+        if split not in self._ranges:
+            raise unknown("split", split, tuple(self._ranges))
+        return Rows(*self._ranges[split])
 
-    def attribute(self, name: str) -> int:
+    def attribute(self, name: str, /) -> int:
         """The column of attribute `name`; InputError with the nearest names when it is not there."""
-        if name not in self.attribute_names:
-            raise unknown("attribute", name, self.attribute_names)
-        return self.attribute_names.index(name)
+        return column_of(name, self.attribute_names)
 
     def verify(self, *rows: Any) -> None:
-        """Nothing beforehand: each record carries a checksum, which is looked at when it is read."""
+        """Nothing beforehand: what is damaged is found when it is read."""
 
     def verified(self, *rows: Any) -> contextlib.AbstractContextManager[None]:
         """As `verify`."""
         return contextlib.nullcontext()
 
 
+class _Catalogue(NamedTuple):
+    """What is known of all examples of a source, sorted by split."""
+
+    order: np.ndarray | None  # int64 [n], None where the source is sorted
+    ranges: dict[str, tuple[int, int]]  # the first row of a split and the first after it
+    attrs: Any  # bool [n,a]
+    checksum: str
+
+
+def _catalogue(source: Any) -> _Catalogue:
+    if hasattr(source, "ranges"):
+        return _Catalogue(None, source.ranges, Labels(source), source.checksum)
+    if hasattr(source, "image_ids"):
+        ids, splits, labels = source.image_ids, source.splits, source.attrs
+    else:
+        with ThreadPoolExecutor(cores()) as pool:  # each image is let go at once
+            labels, ids, splits = zip(*pool.map(lambda i: source[i][1:], range(len(source))), strict=True)
+    return _Catalogue(*_sorted(source, list(map(str, ids)), list(map(str, splits)), labels))
+
+
+def _sorted(source: Source, ids: list[str], splits: list[str], labels: Any) -> tuple[Any, ...]:
+    for image_id, split in zip(ids, splits, strict=True):
+        check_split(split, image_id)
+    attrs = checked_labels(labels, source.attribute_names, ids)
+    order = np.argsort([SPLITS.index(split) for split in splits], kind="stable")
+    ends = np.cumsum([0, *(splits.count(split) for split in SPLITS)]).tolist()
+    ranges = {s: (a, b) for s, a, b in zip(SPLITS, ends[:-1], ends[1:], strict=True) if b > a}
+    crc = zlib.crc32(repr((source.name, source.attribute_names)).encode())
+    crc = zlib.crc32("\0".join([*ids, *splits]).encode("utf-8", "surrogateescape"), crc)
+    return order, ranges, attrs[order], f"{zlib.crc32(np.packbits(attrs).tobytes(), crc):08x}"
+
+
+def _check_can_be_sent(source: Source, workers: int) -> None:
+    try:
+        ForkingPickler.dumps(source)
+    except Exception as error:  # whatever its members raise
+        raise InputError(
+            f"workers={workers}: {source.name} cannot be sent to processes ({error}): give 0, for threads"
+        ) from None
+
+
 class _Steps:
     """What a worker process is sent: `steps[i]` are the images of step i, uint8 [b',h,w,3]."""
 
     def __init__(
-        self, path: Path, size: int, crop: str, words: np.ndarray, first: int, n: int, own: np.ndarray, batch_size: int
+        self,
+        source: Source,
+        order: np.ndarray | None,
+        size: int,
+        crop: str,
+        words: np.ndarray,
+        first: int,
+        n: int,
+        own: np.ndarray,
+        batch_size: int,
     ) -> None:
-        self._path, self._size, self._crop = path, size, crop
+        self._source, self._size, self._crop = source, size, crop
+        self._order = None if order is None else order[first : first + n]
         self._words, self._first, self._n, self._own, self._batch_size = words, first, n, own, batch_size
 
     def __len__(self) -> int:
         return 2**31 - 1  # steps there can be
 
     def __getitem__(self, index: int) -> np.ndarray:
-        rows = self._first + epoch_rows(self._words, int(index), self._n, self._batch_size)[self._own]
+        rows = epoch_rows(self._words, int(index), self._n, self._batch_size)[self._own]
+        rows = self._first + rows if self._order is None else self._order[rows]
         out = np.empty((len(rows), self._size, self._size, 3), np.uint8)
-        _decode(_opened(self._path), rows, self._crop, out)
+        _decode(self._source, rows, self._crop, out)
         return out
 
 
-def _decode(source: CelebATFDS, rows: np.ndarray, crop: str, out: np.ndarray) -> None:
+def _decode(source: Source, rows: np.ndarray, crop: str, out: np.ndarray) -> None:
     """The images at `rows` [m] into `out` [m,size,size,3]."""
-    for i, example in enumerate(source.examples(rows.tolist())):
+    for i, example in enumerate(_examples(source, rows.tolist())):
         out[i] = preprocess(example.image, out.shape[1], crop, example.image_id)
 
 
-@functools.cache
-def _opened(path: Path) -> CelebATFDS:
-    return CelebATFDS(path)
+def _examples(source: Any, rows: list[int]) -> Iterable[Example]:
+    return source.examples(rows) if hasattr(source, "examples") else map(source.__getitem__, rows)
 
 
 def open_data(
@@ -234,7 +302,7 @@ def open_data(
             raise InputError(f"{path} is packed: --crop and --workers are for a data set that is not")
         return PackedStore.open(path)
     crop = crop or ("squash" if cfg.preset == "book" else "center")
-    return DecodedStore(path, size=cfg.image_size, crop=crop, workers=workers)
+    return DecodedStore(path, size=cfg.model.image_size, crop=crop, workers=workers)
 
 
 def is_packed(path: str | os.PathLike[str]) -> bool:

@@ -14,7 +14,7 @@ from jvae.data.sources.archive import read_file
 from jvae.errors import InputError
 
 
-class Faces(NamedTuple):
+class NamedFaces(NamedTuple):
     """Some faces and what to call them."""
 
     images: np.ndarray  # [n,h,w,3] uint8
@@ -36,8 +36,8 @@ def open_store(path: str | os.PathLike[str], size: int) -> PackedStore:
     return store
 
 
-def find_faces(store: PackedStore, wanted: Sequence[str]) -> Faces:
-    """Faces by name, in the order given.
+def find_faces(store: PackedStore, wanted: Sequence[str]) -> NamedFaces:
+    """NamedFaces by name, in the order given.
 
     Args:
       store: where to look for names.
@@ -48,12 +48,12 @@ def find_faces(store: PackedStore, wanted: Sequence[str]) -> Faces:
       InputError: neither an image_id (the nearest are named) nor a readable image.
     """
     found = [_find_face(store, name) for name in wanted]
-    return Faces(np.stack([image for image, _ in found]), [name for _, name in found])
+    return NamedFaces(np.stack([image for image, _ in found]), [name for _, name in found])
 
 
 def pick_faces(
     store: PackedStore, count: int, *, split: str | None = "test", without: str | None = None, seed: int = 0
-) -> Faces:
+) -> NamedFaces:
     """Up to `count` faces chosen by chance, in the store's order.
 
     Args:
@@ -74,7 +74,7 @@ def pick_faces(
         if not len(rows):
             raise InputError(f"everybody in {split or 'the store'} has {without}: name faces with --images")
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
-    return Faces(store.read(rows), [str(name) for name in store.image_ids[rows]])
+    return NamedFaces(store.read(rows), [str(name) for name in store.image_ids[rows]])
 
 
 def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: str | None = None) -> str:
@@ -95,7 +95,7 @@ def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: st
         check_crop(crop)
     if path is None:
         return crop or ("squash" if config.preset == "book" else "center")
-    meta = open_store(path, config.image_size).meta
+    meta = open_store(path, config.model.image_size).meta
     found = "rendered" if meta.source == "rendered" else meta.crop
     if crop not in (None, found):
         raise InputError(f"crop={crop}, and the images of {path} are cropped by {found}: leave out one of the two")

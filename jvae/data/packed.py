@@ -7,7 +7,6 @@ meta.json    `Meta`
 
 import contextlib
 import dataclasses
-import functools
 import io
 import os
 import re
@@ -22,7 +21,7 @@ import pandas as pd
 
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
-from jvae.data.source import SPLITS, Source
+from jvae.data.source import LONGEST_LINE, SPLITS, Source, column_of
 from jvae.errors import InputError, unknown
 from jvae.io.arrays import read_header
 from jvae.io.fields import build, read_object
@@ -35,8 +34,8 @@ def pack(
     source: Source,
     out: str | os.PathLike[str],
     *,
-    size: int,
-    crop: str,
+    size: int = 64,
+    crop: str = "center",
     count: int | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
@@ -50,22 +49,22 @@ def pack(
     `render` and the same `size`, as `RenderedFaces`) is asked for many at once instead.
 
     Args:
-      source: the images.
-      out: the directory to make.
-      size: height and width in pixels, a multiple of 16.
-      crop: one of CROPS, see `preprocess`.
-      count: pack only so many, evenly spaced over the source; None for all.
+      source: images, with their labels, ids and splits.
+      out: directory to make.
+      size: height and width of the packed images in pixels, a multiple of 16.
+      crop: what to keep of an image, one of CROPS, see `preprocess`.
+      count: number of images to pack, evenly spaced over the source; None packs all.
       skip_bad: leave out images that cannot be read, and record them in the store's meta.
       overwrite: replace the store that is at `out`.
-      workers: decoding threads; None for one a core.
+      workers: number of decoding threads; None is one a core.
       progress: show a progress bar.
 
     Returns:
       The store, open.
 
     Raises:
-      InputError: `out` exists, the disk is too small, an argument is out of range, or images cannot be read (all are
-        looked at first, so the message counts them).
+      InputError: `out` exists, the disk is too small, an argument is out of range, an attribute's name or a label is
+        none, or images cannot be read (all are looked at first, so the message counts them).
       OSError: the disk is full after all, or cannot be written.
     """
     write_store(
@@ -82,20 +81,17 @@ def pack(
     return PackedStore.open(out)
 
 
-_LONGEST_LINE = 100_000  # bytes of the labels; one of millions of fields takes pandas minutes
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class PackedStore:
     """An open store.
 
     Attributes:
-      path: its directory.
-      meta: what is known of it as a whole.
+      path: directory of the store.
+      meta: what is known of the store as a whole.
       images: uint8 [n,h,w,3], a read-only memory map.
-      image_ids: str [n].
+      image_ids: str [n], names of the images.
       splits: str [n], each one of SPLITS.
-      attrs: bool [n,a].
+      attrs: bool [n,a], labels of the images.
     """
 
     path: Path
@@ -137,7 +133,12 @@ class PackedStore:
         """The names of the columns of `attrs`."""
         return self.meta.attribute_names
 
-    @functools.cached_property
+    @property
+    def streamed(self) -> bool:
+        """No: what is packed has been decoded."""
+        return False
+
+    @property
     def checksum(self) -> str:
         """CRC-32 of `meta`, which has those of all pixels and labels: two stores that have the same are the same."""
         return seal(dataclasses.asdict(self.meta))[CHECKSUM]
@@ -175,9 +176,7 @@ class PackedStore:
 
     def attribute(self, name: str) -> int:
         """The column of attribute `name`; InputError with the nearest names when it is not there."""
-        if name not in self.attribute_names:
-            raise unknown("attribute", name, self.attribute_names)
-        return self.attribute_names.index(name)
+        return column_of(name, self.attribute_names)
 
     def verify(self, *rows: np.ndarray) -> None:
         """Reads every pixel of the blocks that hold the images at these rows, or of all, once, on all cores.
@@ -219,7 +218,7 @@ def _number(image_id: str) -> int:
 def _read_meta(path: Path) -> Meta:
     if not (path / META).is_file():
         what = f"{path} is no packed store: it has no {META}" if path.is_dir() else f"no packed store at {path}"
-        raise InputError(f"{what}; make one with experiments/pack.py")
+        raise InputError(f"{what}; make one with jvae pack")
     fields = read_object((path / META).read_bytes(), str(path / META))
     version = fields.get("format")
     if isinstance(version, int) and version > FORMAT:
@@ -259,8 +258,8 @@ def _read_labels(path: Path, meta: Meta) -> pd.DataFrame:
                 " pack again"
             )
         types: Any = {"image_id": str, "split": str, **dict.fromkeys(meta.attribute_names, np.uint8)}
-        if max(map(len, data.split(b"\n"))) > _LONGEST_LINE:
-            raise InputError(f"{path} has a line of more than {_LONGEST_LINE:,} bytes: pack again")
+        if max(map(len, data.split(b"\n"))) > LONGEST_LINE:
+            raise InputError(f"{path} has a line of more than {LONGEST_LINE:,} bytes: pack again")
         labels = pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)  # an id may be "NA"
     except InputError:
         raise

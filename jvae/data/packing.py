@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from jvae.data.decode import check_crop, check_size, cores, decode
 from jvae.data.resize import TOGETHER, resize
-from jvae.data.source import SPLITS, Source
+from jvae.data.source import SPLITS, Source, check_attribute_names, check_split, checked_labels
 from jvae.errors import InputError
 from jvae.io.files import locked, replacing, seal, tidy
 
@@ -94,6 +94,7 @@ def write_store(
     out = Path(out)
     check_size(size)
     check_crop(crop)
+    check_attribute_names(source.attribute_names)
     total = len(source)
     count = total if count is None else count
     if not 0 < count <= total:
@@ -222,7 +223,10 @@ def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: in
         for start in range(0, len(indices), _RENDER):
             block = indices[start : start + _RENDER]
             names, splits = [source.image_id(i) for i in block.tolist()], [source.split(i) for i in block.tolist()]
-            yield _Rows(source.render(block), source.labels(block), names, splits, {}, len(block))
+            attrs = checked_labels(source.labels(block), source.attribute_names, names)
+            for image_id, split in zip(names, splits, strict=True):
+                check_split(split, image_id)
+            yield _Rows(source.render(block), attrs, names, splits, {}, len(block))
         return
     # Threads: libjpeg and Pillow's resize release the GIL, and processes were no faster and each would import JAX.
     workers = workers or cores()
@@ -248,12 +252,12 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
         image_id = f"image {i}"
         try:
             image, row, image_id, split = source[i]
-            if not 0 < len(image_id) <= LONGEST_ID or "\0" in image_id:
-                raise InputError(f"image {i} has a name of {len(image_id)} characters: 1 to {LONGEST_ID} will do")
+            _check_id(image_id, i)
             pixels, new_box = decode(image, size, crop, image_id)
         except InputError as error:
             bad[image_id] = str(error)
             continue
+        check_split(split, image_id)
         together = TOGETHER if pixels.nbytes < _LARGE else 1
         if alike and (len(alike) >= together or alike[0].shape != pixels.shape or box != new_box):
             images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
@@ -265,8 +269,15 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
         splits.append(split)
     if alike:
         images[len(ids) - len(alike) : len(ids)] = resize(np.stack(alike), size, box)
-    stacked = np.array(attrs, bool).reshape(len(ids), len(source.attribute_names))
-    return _Rows(images[: len(ids)], stacked, ids, splits, bad, len(indices))
+    attrs = checked_labels(attrs, source.attribute_names, ids)
+    return _Rows(images[: len(ids)], attrs, ids, splits, bad, len(indices))
+
+
+def _check_id(image_id: str, row: int) -> None:
+    if not 0 < len(image_id) <= LONGEST_ID or "\0" in image_id:
+        raise InputError(f"image {row} has a name of {len(image_id)} characters: 1 to {LONGEST_ID} will do")
+    if not image_id.isascii() and any("\ud800" <= c <= "\udfff" for c in image_id):
+        raise InputError(f"image {row} has the name {image_id!r}, which is not in UTF-8: rename it")
 
 
 @contextlib.contextmanager

@@ -20,10 +20,10 @@ from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
-from jvae.models.vae import to_float
+from jvae.models.model import to_float
 from jvae.runtime.mesh import map_rows, put, replicated
 from jvae.runtime.processes import share
-from jvae.training.validation import Scores, evaluate
+from jvae.training.validation import Scores
 
 BATCH = 128
 LEAST_AUC = 0.9
@@ -32,17 +32,17 @@ TRUTHS = ("Eyeglasses", "Smiling", "Wearing_Hat")
 
 @dataclasses.dataclass(frozen=True)
 class Scorecard:
-    """What `score` finds.
+    """What `scorecard` finds.
 
     Attributes:
       edits: kind of vector -> attribute -> what its edit did.
       judged: attributes that the judge tells well, whose flips count as leakage.
-      judge: the judge's own scores, a row an attribute.
-      reconstruction: of the test split.
+      judge: scores of the judge itself, a row an attribute.
+      reconstruction: scores of the reconstructions of the test split.
       ssim: mean structural similarity of reconstructions.
       frechet: whose features -> name of the distribution -> Fréchet distance of its samples to the test split in them.
       truth: kind -> attribute -> the edit beside the face rendered with the attribute.
-      seconds: it took.
+      seconds: time that it took.
     """
 
     edits: dict[Kind, dict[str, Edit]]
@@ -111,8 +111,8 @@ class Scorecard:
         return [
             f"judge: {len(self.judged)} of {len(self.judge)} attributes judged; over all of them accuracy "
             f"{own['accuracy']:.3f}, balanced {own['balanced']:.3f}, area under the ROC curve {own['auc']:.3f}",
-            f"reconstruction of {r.n:,} images: squared error {r.error:.5f}, PSNR {r.psnr:.2f} dB, SSIM {self.ssim:.3f}"
-            f", {r.bits_per_dim:.3f} bits/dim",
+            f"reconstruction of {r['n']:,.0f} images: squared error {r['error']:.5f}, PSNR {r['psnr']:.2f} dB, "
+            f"SSIM {self.ssim:.3f}, {r['bits_per_dim']:.3f} bits/dim",
             *[
                 f"Fréchet distance in the features of {whose}: "
                 + ", ".join(f"{name} {distance:.2f}" for name, distance in found.items())
@@ -142,7 +142,7 @@ class Scorecard:
                     str(kind): {name: edit._asdict() for name, edit in edits.items()}
                     for kind, edits in self.edits.items()
                 },
-                "reconstruction": self.reconstruction._asdict() | {"ssim": self.ssim},
+                "reconstruction": self.reconstruction | {"ssim": self.ssim},
                 "frechet": self.frechet,
                 "truth": {
                     str(kind): {
@@ -156,7 +156,7 @@ class Scorecard:
         )
 
 
-def score(
+def scorecard(
     model: Any,
     vectors: AttributeVectors,
     judge: Judge,
@@ -174,19 +174,19 @@ def score(
     """Scores a model's edits, reconstructions and samples on the test split of a store.
 
     Args:
-      model: see `jvae.trained.Model`.
-      vectors: the sums from which every kind follows.
-      judge: of the same size of images.
-      store: with a test split.
-      kinds: of vectors; one that the sums do not allow raises.
+      model: trained model, a `jvae.trained.TrainedModel`.
+      vectors: attribute vectors, from whose sums every kind follows.
+      judge: judge of images of the same size.
+      store: store with a test split.
+      kinds: kinds of vectors to score; one that the sums do not allow raises.
       edited: attributes to edit; None is all that are judged.
-      faces: to edit, an attribute.
+      faces: number of faces to edit, for each attribute.
       least_auc: an attribute counts, as an edit or as leakage, only when the judge tells it this well on real images:
         what it can only guess turns over by itself.
       truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
-      inception: gives Fréchet distances in its features too.
-      seed: of samples.
-      report: called with a line at each stage.
+      inception: network in whose features Fréchet distances are measured as well.
+      seed: seed of the samples.
+      report: function that is called with a line at each stage.
 
     Raises:
       InputError: no test split, the judge tells no attribute that well, or see `judge_edits` and
@@ -210,9 +210,7 @@ def score(
         if truth is not None:
             truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
         report(f"{kind}: {len(edits[kind])} attributes edited")
-    scores = evaluate(
-        model.encode_fn, model.decode_fn, model.variables, model.config, store.images, rows, mesh=model.mesh
-    )
+    scores = model.reconstruction_scores(store, rows)
     by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
     n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
     samples = {

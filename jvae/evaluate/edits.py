@@ -19,7 +19,7 @@ MOST_LEAKAGE = 0.05
 WANTED_HITS = 0.9
 
 
-class Judge(Protocol):
+class AttributeJudge(Protocol):
     """What says which attributes a picture shows: see `jvae.judge.judge.Judge`."""
 
     @property
@@ -48,8 +48,8 @@ class Judge(Protocol):
         ...
 
 
-class Model(Protocol):
-    """What decodes: see `jvae.trained.Model`."""
+class PictureDecoder(Protocol):
+    """What decodes: see `jvae.trained.TrainedModel`."""
 
     @property
     def variables(self) -> Any:
@@ -110,9 +110,9 @@ class Edit(NamedTuple):
 
 
 def judge_edits(
-    model: Model,
+    model: PictureDecoder,
     vectors: AttributeVectors,
-    judge: Judge,
+    judge: AttributeJudge,
     z: np.ndarray,
     attrs: np.ndarray,
     *,

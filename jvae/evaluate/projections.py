@@ -1,4 +1,4 @@
-"""Latents and attribute vectors in; how well the place along each vector tells its attribute, out."""
+"""Latents and attribute vectors in; how well the position along each vector tells its attribute, out."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -36,14 +36,14 @@ class Projections(NamedTuple):
     missing: Mapping[str, str]
 
 
-def score(
+def score_vectors(
     vectors: AttributeVectors,
     z: np.ndarray,
     attrs: np.ndarray,
     other_z: np.ndarray,
     other_attrs: np.ndarray,
 ) -> Projections:
-    """Scores every vector by the latents' places along it.
+    """Scores every vector by where the latents lie along it.
 
     Args:
       vectors: of a attributes.

@@ -35,7 +35,7 @@ def _blur(x: jax.Array) -> jax.Array:
 
 
 def _band(size: int) -> np.ndarray:
-    """[size-10,size], a row a place of the one-dimensional window."""
+    """[size-10,size], a row a position of the one-dimensional window."""
     weights = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / SIGMA) ** 2)
     rows = np.zeros((size - WINDOW + 1, size), np.float32)
     for i, row in enumerate(rows):

@@ -14,8 +14,8 @@ from jvae.latent.trajectories import apply_vector
 CHANGED = 2 / 255  # of a channel, from which a pixel counts as one that ought to change
 
 
-class Model(Protocol):
-    """What encodes and decodes: see `jvae.trained.Model`."""
+class Autoencoder(Protocol):
+    """What encodes and decodes: see `jvae.trained.TrainedModel`."""
 
     @property
     def image_size(self) -> int:
@@ -83,7 +83,7 @@ class Pairs(NamedTuple):
     best: np.ndarray
 
 
-def rendered_pairs(model: Model, attribute: str, *, seed: int, faces: int = 128) -> Pairs:
+def rendered_pairs(model: Autoencoder, attribute: str, *, seed: int, faces: int = 128) -> Pairs:
     """Renders faces, with and without an attribute.
 
     Args:
@@ -111,7 +111,7 @@ def rendered_pairs(model: Model, attribute: str, *, seed: int, faces: int = 128)
     return Pairs(z, target, ought, model.decode(best))
 
 
-def edit_truth(model: Model, vector: AttributeVector, pairs: Pairs, *, factors: np.ndarray = FACTORS) -> Truth:
+def edit_truth(model: Autoencoder, vector: AttributeVector, pairs: Pairs, *, factors: np.ndarray = FACTORS) -> Truth:
     """Edits rendered faces without an attribute, and holds the edits against the same faces rendered with it.
 
     Args:

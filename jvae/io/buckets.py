@@ -8,7 +8,7 @@ from jvae.errors import InputError
 from jvae.io.files import uri
 
 
-def place(path: str | os.PathLike[str]) -> Path:
+def locate(path: str | os.PathLike[str]) -> Path:
     """`path` to read from.
 
     Returns:

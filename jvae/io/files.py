@@ -168,12 +168,11 @@ def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, CHECKSUM: _checksum(fields)}
 
 
-def unseal(fields: Any, *, older: bool = False) -> dict[str, Any]:
+def unseal(fields: Any) -> dict[str, Any]:
     """What was given to `seal`, checked.
 
     Args:
       fields: as they come from JSON.
-      older: they may be without a checksum, as earlier versions wrote them.
 
     Raises:
       ValueError: it is no JSON object, or not the one that was written.
@@ -181,7 +180,7 @@ def unseal(fields: Any, *, older: bool = False) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError("it is no JSON object")
     known, content = fields.get(CHECKSUM), {k: v for k, v in fields.items() if k != CHECKSUM}
-    if known != _checksum(content) and not (older and known is None):
+    if known != _checksum(content):
         raise ValueError("its content is not what was written")
     return content
 

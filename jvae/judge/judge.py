@@ -5,6 +5,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,12 +18,13 @@ from jvae.io.arrays import read_npz
 from jvae.io.fields import build, read_object
 from jvae.io.files import replacing
 from jvae.judge.augment import blur
-from jvae.judge.net import Features, JudgeNet, Logits, init_variables
+from jvae.judge.net import Features, JudgeNet, Logits, init_judge
 from jvae.judge.ranking import balanced_accuracy, roc_auc
-from jvae.models.vae import Variables, to_float
+from jvae.models.model import Variables, to_float
 from jvae.runtime.mesh import make_mesh, map_rows, put, replicated
 
 FORMAT = "jvae judge 1"
+JUDGE = "judge.npz"  # in a run directory
 BATCH = 128
 SOFT = 1.5 / 64  # standard deviation of a blur such as a VAE's, of the image's size
 LARGEST = 4096  # pixels of an image's side
@@ -34,17 +36,18 @@ class Judge:
     """A classifier of attributes, whole on every device of a mesh.
 
     Attributes:
-      attribute_names: of the a attributes it judges.
-      image_size: height and width in pixels.
+      attribute_names: names of the a attributes that it judges.
+      image_size: height and width of its images in pixels.
       variables: parameters and running statistics, on the devices.
-      thresholds: [a] float64, the logits from which it says that an attribute is there.
-      scores: its own, on images it was not trained on; a row an attribute. Columns: n (images), share (of them that
-        have it), majority (accuracy of always saying what most are), accuracy, balanced (mean of the accuracies with
-        and without it; guessing: .5), auc (area under the ROC curve), and these three on softened images, "soft …".
+      thresholds: [a] float64, the logits from which on it says that an attribute is there.
+      scores: scores of its own, on images that it was not trained on; a row an attribute. Columns: n (images), share
+        (of them that have it), majority (accuracy of always saying what most are), accuracy, balanced (mean of the
+        accuracies with and without it; guessing: .5), auc (area under the ROC curve), and these three on softened
+        images, "soft …".
       missing: attribute -> why it is not judged.
-      mesh: the devices.
-      logits_fn: pure: variables, float32 [b,h,w,3] in [0, 1] → logits [b,a] float32.
-      features_fn: pure: the same → features [b,128] float32, which the logits are linear in.
+      mesh: devices that it works on.
+      logits_fn: pure function: variables, float32 [b,h,w,3] in [0, 1] → logits [b,a] float32.
+      features_fn: pure function: the same → features [b,128] float32, which the logits are linear in.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Judge:
         """Logits [n,a] float32 of uint8 images [n,h,w,3], any n; compiled once.
 
         Args:
-          images: of the judge's size.
+          images: uint8 [n,h,w,3] of the judge's size.
           soft: blur them first, as a VAE might.
 
         Raises:
@@ -117,16 +120,17 @@ class Judge:
         """Reads what `save` wrote.
 
         Args:
-          path: of the file.
-          mesh: the devices; None takes all there are.
+          path: file, or run directory of the judge.
+          mesh: devices to work on; None takes all there are.
 
         Raises:
           InputError: there is no such file, or it is damaged or not of this kind.
         """
+        path = Path(path) / JUDGE if Path(path).is_dir() else path
         try:
             npz = read_npz(path)
         except FileNotFoundError as error:
-            raise InputError(f"there is no judge at {path}: experiments/train_judge.py trains one") from error
+            raise InputError(f"there is no judge at {path}: jvae judge trains one") from error
         plain = ("format", "about", "attribute_names", "thresholds", "scores")
         if lacking := set(plain) - npz.keys():
             raise InputError(f"{path} is damaged or holds no judge: it has no {min(lacking)}")
@@ -182,7 +186,7 @@ def _batch(logits_fn: Logits, variables: Variables, images: jax.Array, *, soft: 
     return logits_fn(variables, x)
 
 
-def score(
+def score_judge(
     attribute_names: Sequence[str], thresholds: np.ndarray, attrs: np.ndarray, sharp: np.ndarray, soft: np.ndarray
 ) -> pd.DataFrame:
     """The table that `Judge.scores` is.
@@ -221,7 +225,7 @@ def _index(names: Sequence[str]) -> pd.Index:
 def _shapes(a: int, size: int) -> Any:
     """The variables of a judge of a attributes, as shapes."""
     net = JudgeNet(a, size)
-    return jax.eval_shape(functools.partial(init_variables, net), jax.random.key(0))
+    return jax.eval_shape(functools.partial(init_judge, net), jax.random.key(0))
 
 
 def _flat(tree: Any) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Images in, a logit of every attribute out: a classifier small enough to train in minutes on two cores."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jvae.config import ModelConfig
 from jvae.errors import InputError
 from jvae.models import conv
-from jvae.models.vae import Activate, Variables
+from jvae.models.blocks import Activate
+from jvae.models.model import Variables
 
 FEATURES = 128
 WIDTH = 128  # channels of the last two convolutions; each before has half of the next, LEAST at least
@@ -19,10 +22,27 @@ EPSILON, MOMENTUM, SLOPE = 1e-3, 0.95, 0.1
 
 
 class Judgement(NamedTuple):
-    """Of each image: logits [b,a] and the features they are linear in [b,FEATURES], float32."""
+    """Of each image: logits [b,a], the features they are linear in [b,FEATURES], and every layer before, float32."""
 
     logits: jax.Array
     features: jax.Array
+    layers: tuple[jax.Array, ...]  # [b,h/2,w/2,c], [b,h/4,w/4,c'], …
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeNetwork(ModelConfig):
+    """Settings of the judge's network.
+
+    Attributes:
+      dropout: share that dropout sets to 0 of the features and of the last convolution's outputs, in [0, 1).
+    """
+
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        widths(self.image_size)
+        self.check_share("dropout")
 
 
 class JudgeNet(nn.Module):
@@ -44,17 +64,18 @@ class JudgeNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> Judgement:
         """Needs the random stream "dropout" when training."""
         x = x.astype(self.dtype) - 0.5
-        all_widths = widths(self.image_size)
+        all_widths, layers = widths(self.image_size), []
         for i, width in enumerate(all_widths):
             kernel = self.param(f"kernel_{i}", nn.initializers.he_normal(), (3, 3, x.shape[-1], width))
             x = conv.down(x, kernel.astype(self.dtype))  # [b,h/2,w/2,width]
             dropout = self.dropout if i == len(all_widths) - 1 else 0.0
             x = Activate(EPSILON, MOMENTUM, SLOPE, dropout, name=f"norm_{i}")(x, train)
+            layers.append(x.astype(jnp.float32))
         x = x.reshape(x.shape[0], -1)
         x = nn.Dense(FEATURES, use_bias=False, dtype=self.dtype, name="dense")(x)
         x = Activate(EPSILON, MOMENTUM, SLOPE, self.dropout, name="norm")(x[:, None, None], train)
         features = x[:, 0, 0].astype(jnp.float32)  # [b,FEATURES]
-        return Judgement(nn.Dense(self.attributes, name="head")(features), features)
+        return Judgement(nn.Dense(self.attributes, name="head")(features), features, tuple(layers))
 
 
 def widths(image_size: int) -> tuple[int, ...]:
@@ -71,31 +92,12 @@ def widths(image_size: int) -> tuple[int, ...]:
     return tuple(max(LEAST, WIDTH >> max(0, count - 2 - i)) for i in range(count))
 
 
-def init_variables(net: JudgeNet, key: jax.Array) -> Variables:
+def init_judge(net: JudgeNet, key: jax.Array) -> Variables:
     """Fresh parameters and running statistics, as plain dicts of float32 arrays."""
     size = net.image_size
     keys: Any = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
     variables = net.init(keys, jnp.zeros((2, size, size, 3)), train=True)
     return {name: variables[name] for name in ("params", "batch_stats")}
-
-
-def train_pass(net: JudgeNet, params: Any, batch_stats: Any, x: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
-    """One training pass: dropout on, BatchNorm by the batch's own statistics.
-
-    Args:
-      net: the module.
-      params: its parameters.
-      batch_stats: its running statistics.
-      x: images [b,h,w,3] in [0, 1].
-      key: consumed by dropout.
-
-    Returns:
-      logits [b,a], and the new running statistics.
-    """
-    judgement, updated = net.apply(
-        {"params": params, "batch_stats": batch_stats}, x, train=True, rngs={"dropout": key}, mutable=["batch_stats"]
-    )
-    return judgement.logits, updated["batch_stats"]
 
 
 @dataclasses.dataclass(frozen=True)

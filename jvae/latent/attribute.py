@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -23,17 +23,17 @@ class AttributeVector:
     """The direction from faces without an attribute to faces with it.
 
     Attributes:
-      name: of the attribute.
+      name: name of the attribute.
       vector: [d] float64, of the length that its kind gives it; a "difference" is mean latent with, minus mean without.
-      n_with: rows that have the attribute.
-      n_without: rows that do not.
-      standard_error: [d] float64, of `vector`, per dimension; NaN when a side has one row only.
+      n_with: number of rows that have the attribute.
+      n_without: number of rows that do not.
+      standard_error: [d] float64, standard error of `vector` in each dimension; NaN when a side has one row only.
       spread: standard deviation of all rows along `unit`.
-      mean: of all rows along `unit`.
+      mean: mean of all rows along `unit`.
       separation: distance between the two classes along `unit`, in standard deviations within a class (d′).
-      slope: of the logit of the attribute's probability along `unit`. It and `intercept` are those of two normal
-        classes of one variance, with the rows' shares for priors.
-      intercept: of the logit, at 0 along `unit`.
+      slope: slope, along `unit`, of the logit of the attribute's probability. It and `intercept` are those of two
+        normal classes of one variance, with the rows' shares for priors.
+      intercept: value of that logit at 0 along `unit`.
       split_half: cosine between the vectors of two halves of the rows; NaN without halves.
     """
 
@@ -48,6 +48,10 @@ class AttributeVector:
     slope: float = np.nan
     intercept: float = np.nan
     split_half: float = np.nan
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """`vector` [d], so that NumPy takes the attribute vector for it."""
+        return np.array(self.vector, dtype, copy=copy)
 
     @cached_property
     def length(self) -> float:
@@ -68,29 +72,30 @@ class AttributeVector:
         """What a factor of 1 adds to a latent.
 
         Args:
-          unit: "unit" is length 1 (the book's), "raw" the vector itself (of a difference, from the mean face without to
-            the mean face with), "sd" one standard deviation of the data along it.
+          unit: "unit" for length 1 (the book's), "raw" for the vector itself (a difference leads from the mean face
+            without to the mean face with), "sd" for one standard deviation of the data along it.
 
         Returns:
           [d] float64.
 
         Raises:
-          InputError: another unit; "probability" too, which names a place and not a step: see `shift`.
+          InputError: another unit; "probability" too, which names where to go and not a step: see `shift`.
         """
         if unit not in UNITS:
             raise unknown("unit", unit, UNITS)
         if unit == "probability":
-            raise InputError('unit="probability" is a place along a vector, which no step adds: use unit, raw or sd')
+            raise InputError('unit="probability" says where to go, not how far, so it has no step: use unit, raw or sd')
         return {"unit": self.unit, "raw": self.vector, "sd": self.unit * self.spread}[unit]
 
     def shift(self, z: np.ndarray, factors: Sequence[float] | np.ndarray, unit: Unit = "unit") -> np.ndarray:
         """What each factor adds to each latent.
 
         Args:
-          z: [n,d].
-          factors: [f]; with "probability", where to: the attribute's probability, between 0 and 1.
-          unit: as in `step`, or "probability": along the vector to where the latents with the attribute are that share
-            of all, whatever the latent starts from.
+          z: latents [n,d].
+          factors: [f], multiples of the step; with "probability", probabilities of the attribute to go to, each
+            between 0 and 1.
+          unit: unit of `step`, or "probability": along the vector to where the latents with the attribute are that
+            share of all, wherever the latent starts from.
 
         Returns:
           [n,f,d] float64.

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.latent.encoding import Encoder, Latent, check_finite, encode_step, start, stream
+from jvae.latent.encoding import Encodes, Latent, check_finite, encode_step, start, stream
 from jvae.latent.statistics import Statistics
 from jvae.latent.vectors import one_sided
 from jvae.runtime.mesh import put, replicated
@@ -19,7 +19,7 @@ from jvae.runtime.mesh import put, replicated
 HEADER = "n : POS move : NEG move : distance : Δ distance"
 
 
-class Row(NamedTuple):
+class Movement(NamedTuple):
     """How things stand after a batch."""
 
     n: int  # rows with the attribute so far
@@ -33,16 +33,16 @@ class Row(NamedTuple):
         return f"{self.n} : " + " : ".join(f"{x:.3f}" for x in self[1:])
 
 
-class Outcome(NamedTuple):
+class BookEstimate(NamedTuple):
     """What the procedure saw until it stopped."""
 
     stats: Statistics  # of the rows seen, for one attribute; a row seen in two epochs counts twice
-    rows: list[Row]
+    rows: list[Movement]
     settled: bool  # the means stood still; False: it stopped at the limit
 
 
 def book_statistics(
-    model: Encoder,
+    model: Encodes,
     images: np.ndarray,
     has: np.ndarray,
     indices: np.ndarray,
@@ -55,7 +55,7 @@ def book_statistics(
     seed: int = 0,
     mesh: jax.sharding.Mesh | None = None,
     report: Callable[[str], None] | None = None,
-) -> Outcome:
+) -> BookEstimate:
     """Runs the procedure for one attribute. Its vector is that of the returned statistics, at unit length.
 
     Both means start at zero. After each batch the moves of the two means are taken; below `tolerance` together, or
@@ -98,7 +98,7 @@ def book_statistics(
     stats, first_bad = start(1, model.latent_dim, mesh)
     means = [np.zeros(model.latent_dim), np.zeros(model.latent_dim)]
     counts, moves, distance = [0, 0], [np.nan, np.nan], 0.0
-    rows: list[Row] = []
+    rows: list[Movement] = []
     batches = stream(images, has[:, None], groups(), size, mesh)
     try:
         for number, batch in enumerate(batches):
@@ -114,12 +114,12 @@ def book_statistics(
                     moves[side] = float(np.linalg.norm(mean - means[side]))
                     counts[side], means[side] = count, mean
             before, distance = distance, float(np.linalg.norm(means[0] - means[1]))
-            rows.append(Row(counts[0], moves[0], moves[1], distance, distance - before))
+            rows.append(Movement(counts[0], moves[0], moves[1], distance, distance - before))
             report(str(rows[-1]))
             check_finite(stats, first_bad)
             settled = moves[0] + moves[1] < tolerance
             if settled or (counts[0] >= limit and counts[1] > 0):
-                return Outcome(stats, rows, settled)
+                return BookEstimate(stats, rows, settled)
     finally:
         batches.close()  # pyright: ignore[reportAttributeAccessIssue]
     raise AssertionError("the batches never end")

@@ -20,8 +20,8 @@ Latent = Literal["mean", "sample"]
 _NO_ROW = np.iinfo(np.int32).max
 
 
-class Encoder(Protocol):
-    """What is needed of a trained model: see `jvae.trained.Model`."""
+class Encodes(Protocol):
+    """What is needed of a trained model: see `jvae.trained.TrainedModel`."""
 
     @property
     def variables(self) -> Any:
@@ -44,7 +44,7 @@ class Encoder(Protocol):
         ...
 
 
-class Batch(NamedTuple):
+class Padded(NamedTuple):
     """A padded batch on the devices. Rows whose `mask` is False are filling and count for nothing."""
 
     images: Array  # [b,h,w,3] uint8
@@ -65,7 +65,7 @@ def encode_step(
     stats: Statistics,
     first_bad: jax.Array,
     variables: Any,
-    batch: Batch,
+    batch: Padded,
     key: jax.Array,
     *,
     encode_fn: Callable[[Any, Any], tuple[jax.Array, jax.Array]],
@@ -89,7 +89,7 @@ def start(a: int, d: int, mesh: jax.sharding.Mesh) -> tuple[Statistics, jax.Arra
 
 def stream(
     images: np.ndarray, attrs: np.ndarray, groups: Iterable[np.ndarray], size: int, mesh: jax.sharding.Mesh
-) -> Iterator[Batch]:
+) -> Iterator[Padded]:
     """Device batches of the rows named by each group; the next one is read and uploaded while the caller works.
 
     A process reads the images of its own devices alone.
@@ -103,13 +103,13 @@ def stream(
     """
     size = -(-size // mesh.size) * mesh.size
 
-    def read(rows: np.ndarray) -> Batch:
+    def read(rows: np.ndarray) -> Padded:
         put = functools.partial(meshes.put_rows, size=size, mesh=mesh)
         own, all_of = np.asarray(rows, np.int32), np.arange(len(rows))
-        return Batch(put(images, rows), put(attrs, rows), put(own, all_of), put(np.ones(len(rows), bool), all_of))
+        return Padded(put(images, rows), put(attrs, rows), put(own, all_of), put(np.ones(len(rows), bool), all_of))
 
     with ThreadPoolExecutor(1) as reader:
-        ahead: Future[Batch] | None = None
+        ahead: Future[Padded] | None = None
         for rows in groups:
             following = reader.submit(read, rows)
             if ahead is not None:
@@ -128,7 +128,7 @@ def check_finite(stats: Statistics, first_bad: jax.Array) -> None:
 
 
 def attribute_statistics(
-    model: Encoder,
+    model: Encodes,
     images: np.ndarray,
     attrs: np.ndarray,
     indices: np.ndarray,

@@ -1,4 +1,4 @@
-"""Latents in; sheets of latents out: between four faces, of an analogy, around a face. As latents or as pictures."""
+"""Latents in; grids of latents out: between four faces, of an analogy, around a face. As latents or as pictures."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,28 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.latent.attribute import AttributeVector, Unit
-from jvae.latent.trajectories import Decoder, Path, decoded, morph
+from jvae.latent.trajectories import Decodes, Trajectory, decoded, morph
 
 
-def sheet(
-    corners: np.ndarray, rows: int = 8, columns: int = 8, path: Path = "lerp", model: Decoder | None = None
+def between_four(
+    corners: np.ndarray, rows: int = 8, columns: int = 8, trajectory: Trajectory = "lerp", model: Decodes | None = None
 ) -> np.ndarray:
     """What lies between four latents: the `morph`s of the left and the right edge, and in each row that between them.
 
-    Its edges are the morphs of their corners. On a bent path the inside depends on rows being filled, not columns.
+    Its edges are morphs of their corners. On a bent trajectory the inside depends on rows being filled, not columns.
 
     Args:
-      corners: [4,d] or [2,2,d] float32: top left, top right, bottom left, bottom right.
-      rows: at least 2.
-      columns: at least 2.
-      path: "lerp", "slerp" or "gaussian".
-      model: decodes the points, all at once.
+      corners: latents [4,d] or [2,2,d] float32: top left, top right, bottom left, bottom right.
+      rows: number of rows, at least 2.
+      columns: number of columns, at least 2.
+      trajectory: shape of the ways, "lerp", "slerp" or "gaussian".
+      model: model that decodes the points, all at once; None gives latents.
 
     Returns:
       [rows,columns,d] float32, the corners bit for bit; with a model uint8 [rows,columns,h,w,3].
 
     Raises:
-      InputError: fewer rows or columns, an unknown path, or corners of another shape.
+      InputError: fewer rows or columns, an unknown trajectory, or corners of another shape.
     """
     corners = np.asarray(corners, np.float32)
     if corners.shape[:-1] not in ((4,), (2, 2)):
@@ -35,8 +35,8 @@ def sheet(
     if rows < 2 or columns < 2:
         raise InputError(f"rows={rows} and columns={columns} must be at least 2: the edges are among them")
     (top, bottom) = corners.reshape(2, 2, -1)
-    left, right = morph(top, bottom, rows, path)
-    return decoded(morph(left, right, columns, path), model)
+    left, right = morph(top, bottom, rows, trajectory)
+    return decoded(morph(left, right, columns, trajectory), model)
 
 
 def analogy(
@@ -44,28 +44,28 @@ def analogy(
     b: np.ndarray,
     c: np.ndarray,
     steps: int = 10,
-    path: Path = "lerp",
-    model: Decoder | None = None,
-    even: Decoder | None = None,
+    trajectory: Trajectory = "lerp",
+    model: Decodes | None = None,
+    even: Decodes | None = None,
 ) -> np.ndarray:
     """What is to c as b is to a: the way from c to c + (b - a).
 
     Args:
-      a: [d] float32.
-      b: likewise.
-      c: likewise.
-      steps: points, both ends included.
-      path: "lerp", "slerp" or "gaussian".
-      model: decodes the points, all at once.
-      even: see `morph`.
+      a: latent [d] float32.
+      b: latent [d], what a becomes.
+      c: latent [d], to which the same is done.
+      steps: number of points, both ends included.
+      trajectory: shape of the way, "lerp", "slerp" or "gaussian".
+      model: model that decodes the points, all at once; None gives latents.
+      even: model by whose pictures the points are spaced, see `morph`.
 
     Returns:
       [steps,d] float32, the first bit for bit `c`, the last the answer; with a model uint8 [steps,h,w,3].
 
     Raises:
-      InputError: fewer than 2 steps, an unknown path, or latents that are not of one shape [d].
+      InputError: fewer than 2 steps, an unknown trajectory, or latents that are not of one shape [d].
     """
-    return morph(c, _fourth(a, b, c), steps, path, model, even)
+    return morph(c, _fourth(a, b, c), steps, trajectory, model, even)
 
 
 def j_diagram(
@@ -74,29 +74,29 @@ def j_diagram(
     c: np.ndarray,
     rows: int = 8,
     columns: int = 8,
-    path: Path = "lerp",
-    model: Decoder | None = None,
+    trajectory: Trajectory = "lerp",
+    model: Decodes | None = None,
 ) -> np.ndarray:
-    """The sheet of an analogy (White, Sampling Generative Networks, 2016): a and b over c and c + (b - a).
+    """The grid of an analogy (White, Sampling Generative Networks, 2016): a and b over c and c + (b - a).
 
     The first three corners are given, the fourth is inferred, the rest lies between them.
 
     Args:
-      a: [d] float32.
-      b: likewise.
-      c: likewise.
-      rows: at least 2.
-      columns: at least 2.
-      path: "lerp", "slerp" (White's) or "gaussian".
-      model: decodes the points, all at once.
+      a: latent [d] float32, top left.
+      b: latent [d], top right: what a becomes.
+      c: latent [d], bottom left, to which the same is done.
+      rows: number of rows, at least 2.
+      columns: number of columns, at least 2.
+      trajectory: shape of the ways, "lerp", "slerp" (White's) or "gaussian".
+      model: model that decodes the points, all at once; None gives latents.
 
     Returns:
       [rows,columns,d] float32, the corners bit for bit; with a model uint8 [rows,columns,h,w,3].
 
     Raises:
-      InputError: fewer rows or columns, an unknown path, or latents that are not of one shape [d].
+      InputError: fewer rows or columns, an unknown trajectory, or latents that are not of one shape [d].
     """
-    return sheet(np.stack([a, b, c, _fourth(a, b, c)]), rows, columns, path, model)
+    return between_four(np.stack([a, b, c, _fourth(a, b, c)]), rows, columns, trajectory, model)
 
 
 def neighbourhood(
@@ -106,18 +106,18 @@ def neighbourhood(
     factors_x: Sequence[float] | np.ndarray,
     factors_y: Sequence[float] | np.ndarray,
     unit: Unit = "unit",
-    model: Decoder | None = None,
+    model: Decodes | None = None,
 ) -> np.ndarray:
     """A latent shifted along two attributes at once: z + vector_x.shift(z, x) + vector_y.shift(z, y).
 
     Args:
-      z: [d] float32.
-      vector_x: of the attribute that changes along a row.
-      vector_y: of the attribute that changes down a column.
-      factors_x: [columns].
-      factors_y: [rows].
-      unit: what a factor means; see `AttributeVector.step` and `shift`.
-      model: decodes the points, all at once.
+      z: latent [d] float32.
+      vector_x: vector of the attribute that changes along a row.
+      vector_y: vector of the attribute that changes down a column.
+      factors_x: [columns], multiples of vector_x to add, from left to right.
+      factors_y: [rows], multiples of vector_y to add, from top to bottom.
+      unit: what a factor multiplies; see `AttributeVector.step` and `shift`.
+      model: model that decodes the points, all at once; None gives latents.
 
     Returns:
       [rows,columns,d] float32, `z` bit for bit where both factors are 0; with a model uint8 [rows,columns,h,w,3].

@@ -2,15 +2,14 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jvae.errors import InputError, unknown
 from jvae.latent.statistics import Totals
 
-Name = Literal["difference", "balanced", "regression", "lda", "conditional"]
 JOINT = "&"  # between the names of a column that stands for several attributes at once
 BALANCE_MOST = 5  # attributes at once
 RIDGE = 1e-6  # times the number of rows, on labels of unit variance: only what is collinear feels it
@@ -23,22 +22,23 @@ class Kind:
     """How an attribute's direction is found.
 
     Attributes:
-      name: "difference" is the mean latent with the attribute minus the mean without (the book's). "balanced" averages
-        that difference over the groups that the attributes `balance` make. "regression" is each attribute's own effect
+      name: one of `KINDS`.
+        "difference" is the mean latent with the attribute minus the mean without (the book's). "balanced" averages that
+        difference over the groups that the attributes `balance` make. "regression" is each attribute's own effect
         with all others held fixed (least squares of the latents on all labels). "lda" separates best those with it from
         those without, under the covariance they share (Fisher 1936). "conditional" is "difference" with `keep`.
-      balance: attributes of "balanced", by which the rows are grouped.
+      balance: attributes by which "balanced" groups the rows.
       keep: attributes along whose directions nothing shall change: what a vector shares with them is projected out of
         it (Shen et al. 2020, "Interpreting the Latent Space of GANs", section 3.3, for any number).
     """
 
-    name: Name = "difference"
+    name: str = "difference"
     balance: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(Name):
-            raise unknown("kind", self.name, get_args(Name))
+        if self.name not in KINDS:
+            raise unknown("kind", self.name, KINDS)
         if (self.name == "balanced") != bool(self.balance):
             raise InputError('attributes to balance and the kind "balanced" go together: give both or neither')
         if self.name == "conditional" and not self.keep:
@@ -50,8 +50,8 @@ class Kind:
         return self.name + balanced + (f", keeping {' and '.join(self.keep)}" if self.keep else "")
 
 
-def find_kind(name: Name | None, balance: Sequence[str] = (), keep: Sequence[str] = ()) -> Kind | None:
-    """The kind that a script's flags name; None when they name none, which leaves it to the file of the vectors."""
+def find_kind(name: str | None, balance: Sequence[str] = (), keep: Sequence[str] = ()) -> Kind | None:
+    """The kind that a command's flags name; None when they name none, which leaves it to the file of the vectors."""
     if name is None and not balance and not keep:
         return None
     return Kind(name or ("balanced" if balance else "conditional"), tuple(balance), tuple(keep))
@@ -140,7 +140,7 @@ def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Dire
     if kind.name == "balanced":
         found = _balanced(sums, columns, a, kind.balance)
     else:
-        found = {"regression": _regression, "lda": _lda}.get(kind.name, _difference)(sums, a)
+        found = FUNCTIONS[kind.name](sums, a)
     return _keeping(found, [columns.index(name) for name in kind.keep], columns) if kind.keep else found
 
 
@@ -295,3 +295,14 @@ def _first(sums: Totals, a: int) -> Totals:
         sums.attr_zz[:a],
         sums.pair_z[:a, :a],
     )
+
+
+# Kind -> function of the sums and of a, the number of attributes; to add a kind, write its function above, and its line
+# here. "balanced" alone, which needs more, is called by name.
+FUNCTIONS: dict[str, Callable[[Totals, int], Directions]] = {
+    "difference": _difference,
+    "regression": _regression,
+    "lda": _lda,
+    "conditional": _difference,
+}
+KINDS = (*FUNCTIONS, "balanced")

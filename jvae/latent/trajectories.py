@@ -9,12 +9,12 @@ from scipy.special import log_ndtr, ndtri_exp
 from jvae.errors import InputError, unknown
 from jvae.latent.attribute import AttributeVector, Unit
 
-Path = Literal["lerp", "slerp", "gaussian"]
-FINE = 8  # places tried for each that `even_steps` gives
+Trajectory = Literal["lerp", "slerp", "gaussian"]
+FINE = 8  # points tried for each that `even_steps` gives
 
 
-class Decoder(Protocol):
-    """What is needed of a trained model: see `jvae.trained.Model`."""
+class Decodes(Protocol):
+    """What is needed of a trained model: see `jvae.trained.TrainedModel`."""
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Latents [n,d] float32 -> pictures [n,h,w,3] uint8."""
@@ -34,9 +34,9 @@ def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
     it is `lerp`; between opposite ones it turns by way of the axis in which they are smallest.
 
     Args:
-      start: [d].
-      end: [d].
-      t: [s] in [0,1].
+      start: latent [d] at t = 0.
+      end: latent [d] at t = 1.
+      t: [s], places on the way, in [0,1].
 
     Returns:
       [s,d] float64.
@@ -70,9 +70,9 @@ def gaussian_lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarr
     and in the nearer tail: far coordinates come back too, and the way from -a to -b mirrors that from a to b.
 
     Args:
-      start: [d].
-      end: [d].
-      t: [s] in [0,1].
+      start: latent [d] at t = 0.
+      end: latent [d] at t = 1.
+      t: [s], places on the way, in [0,1].
 
     Returns:
       [s,d] float64, each coordinate between its two ends.
@@ -86,39 +86,39 @@ def gaussian_lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarr
     return np.clip(z, np.minimum(start, end), np.maximum(start, end))
 
 
-_WAYS = {"lerp": lerp, "slerp": slerp, "gaussian": gaussian_lerp}
+_POINTS_ON = {"lerp": lerp, "slerp": slerp, "gaussian": gaussian_lerp}
 
 
 def morph(
     start: np.ndarray,
     end: np.ndarray,
     steps: int = 10,
-    path: Path = "lerp",
-    model: Decoder | None = None,
-    even: Decoder | None = None,
+    trajectory: Trajectory = "lerp",
+    model: Decodes | None = None,
+    even: Decodes | None = None,
 ) -> np.ndarray:
     """The way from one latent to another, both ends exact; or the ways between the rows of two arrays.
 
     Args:
-      start: [d] or [n,d] float32.
-      end: likewise.
-      steps: points, the ends included.
-      path: "lerp", "slerp" or "gaussian".
-      model: decodes the points, all at once.
-      even: a decoder by whose pictures the points are spaced, see `even_steps`; None spaces them evenly along the way.
+      start: latent [d] or latents [n,d], float32.
+      end: latent or latents of the same shape.
+      steps: number of points, both ends included.
+      trajectory: shape of the way, "lerp", "slerp" or "gaussian".
+      model: model that decodes the points, all at once; None gives latents.
+      even: model by whose pictures the points are spaced, see `even_steps`; None spaces them evenly along the way.
 
     Returns:
       [steps,d] or [n,steps,d] float32, the first and last bit for bit `start` and `end`; with a model uint8
       [...,steps,h,w,3].
 
     Raises:
-      InputError: fewer than 2 steps, an unknown path, or ends that are not of one such shape.
+      InputError: fewer than 2 steps, an unknown trajectory, or ends that are not of one such shape.
     """
     if steps < 2:
         raise InputError(f"steps={steps} must be at least 2: the two ends are steps")
     start, end = _ends(start, end)
-    t = np.linspace(0, 1, steps) if even is None else even_steps(start, end, steps, path, model=even)
-    z = _points(start, end, t, path)
+    t = np.linspace(0, 1, steps) if even is None else even_steps(start, end, steps, trajectory, model=even)
+    z = _points(start, end, t, trajectory)
     z[..., 0, :], z[..., -1, :] = start, end
     return decoded(z, model)
 
@@ -126,9 +126,9 @@ def morph(
 def loop(
     z: np.ndarray,
     steps: int = 30,
-    path: Path = "lerp",
-    model: Decoder | None = None,
-    even: Decoder | None = None,
+    trajectory: Trajectory = "lerp",
+    model: Decodes | None = None,
+    even: Decodes | None = None,
 ) -> np.ndarray:
     """A closed tour: from each latent to the next, and from the last one back to the first.
 
@@ -136,18 +136,18 @@ def loop(
     the first.
 
     Args:
-      z: [n,d] float32, at least 2.
-      steps: points from one latent to the next, on the average; the next one is not counted.
-      path: "lerp", "slerp" or "gaussian".
-      model: decodes the points, all at once.
-      even: a decoder by whose pictures the points are spaced, over the whole tour; None gives each leg `steps` points.
+      z: latents [n,d] float32, at least 2.
+      steps: number of points from one latent to the next, on the average; the next one is not counted.
+      trajectory: shape of the way, "lerp", "slerp" or "gaussian".
+      model: model that decodes the points, all at once; None gives latents.
+      even: model by whose pictures the points are spaced, over the whole tour; None gives each leg `steps` points.
 
     Returns:
       [n*steps,d] float32, the latents bit for bit among them: without `even` in the rows 0, steps, 2 * steps and so on.
       With a model uint8 [n*steps,h,w,3].
 
     Raises:
-      InputError: fewer than 2 latents or than 1 step, or an unknown path.
+      InputError: fewer than 2 latents or than 1 step, or an unknown trajectory.
     """
     z = np.asarray(z, np.float32)
     if z.ndim != 2 or len(z) < 2:
@@ -156,50 +156,52 @@ def loop(
         raise InputError(f"steps={steps} must be at least 1")
     following = np.roll(z, -1, axis=0)
     if even is None:
-        return decoded(morph(z, following, steps + 1, path)[:, :-1].reshape(-1, z.shape[1]), model)
-    t, gone = _gone(z, following, FINE * steps + 1, path, even)
+        return decoded(morph(z, following, steps + 1, trajectory)[:, :-1].reshape(-1, z.shape[1]), model)
+    t, gone = _gone(z, following, FINE * steps + 1, trajectory, even)
     legs = []
     for i, count in enumerate(_shares(gone[:, -1], len(z) * steps)):
-        leg = _points(z[i], following[i], _places(t, gone[i], count + 1)[:-1], path)
+        leg = _points(z[i], following[i], _evenly(t, gone[i], count + 1)[:-1], trajectory)
         leg[0] = z[i]
         legs.append(leg)
     return decoded(np.concatenate(legs), model)
 
 
-def even_steps(start: np.ndarray, end: np.ndarray, steps: int, path: Path = "lerp", *, model: Decoder) -> np.ndarray:
+def even_steps(
+    start: np.ndarray, end: np.ndarray, steps: int, trajectory: Trajectory = "lerp", *, model: Decodes
+) -> np.ndarray:
     """Where to stop on a way so that it looks equally fast everywhere: neighbours' pictures are equally far apart.
 
-    The way is decoded at `FINE` times as many places, all at once. The distance of two pictures is the mean absolute
+    The way is decoded at `FINE` times as many points, all at once. The distance of two pictures is the mean absolute
     difference of their pixels, which adds up along the way in spite of their rounding to whole numbers.
 
     Args:
-      start: [d] or [n,d] float32.
-      end: likewise.
-      steps: at least 2.
-      path: "lerp", "slerp" or "gaussian".
-      model: decodes.
+      start: latent [d] or latents [n,d], float32.
+      end: latent or latents of the same shape.
+      steps: number of points, both ends included; at least 2.
+      trajectory: shape of the way, "lerp", "slerp" or "gaussian".
+      model: model that decodes the points.
 
     Returns:
       [steps] or [n,steps] float64, rising from 0 to 1; evenly where all pictures of a way are the same.
 
     Raises:
-      InputError: fewer than 2 steps, an unknown path, or ends that are not of one such shape.
+      InputError: fewer than 2 steps, an unknown trajectory, or ends that are not of one such shape.
     """
     if steps < 2:
         raise InputError(f"steps={steps} must be at least 2: the two ends are steps")
     start, end = _ends(start, end)
-    t, gone = _gone(start, end, FINE * (steps - 1) + 1, path, model)  # gone [...,m]
-    found = [_places(t, row, steps) for row in gone.reshape(-1, len(t))]
+    t, gone = _gone(start, end, FINE * (steps - 1) + 1, trajectory, model)  # gone [...,m]
+    found = [_evenly(t, row, steps) for row in gone.reshape(-1, len(t))]
     return np.reshape(found, (*gone.shape[:-1], steps))
 
 
-def traversals(z: np.ndarray, dims: Sequence[int] | np.ndarray, places: Sequence[float] | np.ndarray) -> np.ndarray:
+def traversals(z: np.ndarray, dims: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rows in which one dimension of a latent takes other values and all others stay.
 
     Args:
-      z: [d].
-      dims: [r], the dimension of each row.
-      places: [c], the values it takes.
+      z: latent [d].
+      dims: [r], the dimension that changes in each row.
+      values: [c], the values that it takes.
 
     Returns:
       [r,c,d] float32.
@@ -210,8 +212,8 @@ def traversals(z: np.ndarray, dims: Sequence[int] | np.ndarray, places: Sequence
     z, dims = np.asarray(z, np.float32), np.asarray(dims)
     if z.ndim != 1 or not ((dims >= 0) & (dims < len(z))).all():
         raise InputError(f"dims={dims} must be dimensions of a latent [d], which has the shape {z.shape}")
-    latents = np.tile(z, (len(dims), len(places), 1))
-    latents[np.arange(len(dims)), :, dims] = np.asarray(places, np.float32)[None]
+    latents = np.tile(z, (len(dims), len(values), 1))
+    latents[np.arange(len(dims)), :, dims] = np.asarray(values, np.float32)[None]
     return latents
 
 
@@ -220,16 +222,16 @@ def apply_vector(
     vector: AttributeVector,
     factors: Sequence[float] | np.ndarray,
     unit: Unit = "unit",
-    model: Decoder | None = None,
+    model: Decodes | None = None,
 ) -> np.ndarray:
     """Every latent shifted by every factor along an attribute: z + vector.shift(z, factors, unit).
 
     Args:
-      z: [n,d] float32.
-      vector: of the attribute.
-      factors: [f]; 0 leaves a latent as it is.
-      unit: what a factor means; see `AttributeVector.step` and `shift`.
-      model: decodes the points, all at once.
+      z: latents [n,d] float32.
+      vector: vector of the attribute.
+      factors: [f], multiples of the vector to add; 0 leaves a latent as it is.
+      unit: what a factor multiplies; see `AttributeVector.step` and `shift`.
+      model: model that decodes the points, all at once; None gives latents.
 
     Returns:
       [n,f,d] float32; with a model uint8 [n,f,h,w,3].
@@ -244,7 +246,7 @@ def apply_vector(
     return decoded(shifted, model)
 
 
-def decoded(z: np.ndarray, model: Decoder | None) -> np.ndarray:
+def decoded(z: np.ndarray, model: Decodes | None) -> np.ndarray:
     """Pictures uint8 [...,h,w,3] of latents [...,d], all at once; without a model the latents."""
     if model is None:
         return z
@@ -260,30 +262,32 @@ def _ends(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return start, end
 
 
-def _points(start: np.ndarray, end: np.ndarray, t: np.ndarray, path: Path) -> np.ndarray:
+def _points(start: np.ndarray, end: np.ndarray, t: np.ndarray, trajectory: Trajectory) -> np.ndarray:
     """[...,d], [...,d], [s] or [...,s] -> float32 [...,s,d], the points of every way."""
-    if path not in _WAYS:
-        raise unknown("path", path, get_args(Path))
+    if trajectory not in _POINTS_ON:
+        raise unknown("trajectory", trajectory, get_args(Trajectory))
     t = np.broadcast_to(t, (*start.shape[:-1], np.shape(t)[-1]))
     z = np.empty((*t.shape, start.shape[-1]), np.float32)
     for i in np.ndindex(start.shape[:-1]):
-        z[i] = _WAYS[path](start[i], end[i], t[i])
+        z[i] = _POINTS_ON[trajectory](start[i], end[i], t[i])
     return z
 
 
-def _gone(start: np.ndarray, end: np.ndarray, places: int, path: Path, model: Decoder) -> tuple[np.ndarray, np.ndarray]:
-    """Places [s] evenly on each way, and how far the picture has changed up to each, [...,s], by one decoder call."""
-    t = (1 - np.cos(np.linspace(0, np.pi, places))) / 2  # closer at the ends, where "gaussian" is fastest
-    pictures = decoded(_points(start, end, t, path), model)
+def _gone(
+    start: np.ndarray, end: np.ndarray, count: int, trajectory: Trajectory, model: Decodes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points t [s] on each way, and how far the picture has changed up to each, [...,s], by one decoder call."""
+    t = (1 - np.cos(np.linspace(0, np.pi, count))) / 2  # closer at the ends, where "gaussian" is fastest
+    pictures = decoded(_points(start, end, t, trajectory), model)
     gone = np.zeros(pictures.shape[: start.ndim])
-    for k in range(1, places):
+    for k in range(1, count):
         moved = np.abs(pictures[..., k, :, :, :].astype(np.int16) - pictures[..., k - 1, :, :, :])
         gone[..., k] = gone[..., k - 1] + moved.mean((-3, -2, -1))
     return t, gone
 
 
-def _places(t: np.ndarray, gone: np.ndarray, steps: int) -> np.ndarray:
-    """[steps] of `t`'s range, as far apart in `gone` as they can be."""
+def _evenly(t: np.ndarray, gone: np.ndarray, steps: int) -> np.ndarray:
+    """Points [steps] within the range of `t`, as far apart in `gone` as they can be."""
     if not gone[-1]:
         return np.linspace(0, 1, steps)
     found = np.interp(np.linspace(0, gone[-1], steps), gone, t)

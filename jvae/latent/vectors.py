@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,11 @@ class AttributeVectors:
     """All the attribute vectors of one pass, by name: `vectors["Eyeglasses"]`.
 
     Attributes:
-      totals: the sums they come from.
-      attribute_names: all attributes, in the columns' order, those without a vector included.
-      columns: those, and the joint ones ("Male&Young") that were counted with them.
-      origin: where the sums come from.
-      kind: of the vectors.
+      totals: sums from which the vectors follow.
+      attribute_names: names of all attributes, in the columns' order, those without a vector included.
+      columns: names of all columns: the attributes, and the joint ones ("Male&Young") that were counted with them.
+      origin: model, store and split that the sums come from.
+      kind: kind of the vectors.
       missing: attribute -> why it has no vector.
       notes: attribute -> what its vector leaves out.
     """
@@ -54,10 +55,10 @@ class AttributeVectors:
         """Computes the vectors of every attribute for which there are rows with it and rows without it.
 
         Args:
-          sums: of all rows, or of each of two halves.
-          columns: their names, attributes first, then joint ones.
-          origin: where the sums come from.
-          kind: of the vectors; None is "difference".
+          sums: sums of all rows, or of each of two halves.
+          columns: names of the columns, attributes first, then joint ones.
+          origin: model, store and split that the sums come from.
+          kind: kind of the vectors; None is "difference".
 
         Raises:
           InputError: the names do not fit, or see `jvae.latent.kinds.directions`.
@@ -111,12 +112,20 @@ class AttributeVectors:
         Raises:
           InputError: there is none, with the reason or the nearest names, and those there are.
         """
+        there_are = ", ".join(self.names) or "none"
+        if not isinstance(name, str):
+            raise InputError(f"attribute vectors are found by name, not by {name!r}: there are {there_are}")
         if name in self._vectors:
             return self._vectors[name]
         if name in self.missing:
-            there_are = ", ".join(self.names) or "none"
             raise InputError(f"no vector for {name}: {self.missing[name]}; there are: {there_are}")
         raise unknown("attribute", name, self.names)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The vectors [v,d] float64, in the order of `names`."""
+        if copy is False:
+            raise ValueError("attribute vectors become an array only by a copy")
+        return np.array([v.vector for v in self._vectors.values()], dtype).reshape(-1, len(self.totals.z))
 
     def __contains__(self, name: object) -> bool:
         """Whether `name` has a vector."""
@@ -165,9 +174,7 @@ class AttributeVectors:
         Raises:
           OSError: it cannot be written; what was there is as it was.
         """
-        d = len(self.totals.z)
         arrays = {name: np.stack([getattr(part, name) for part in self.parts]) for name in Totals._fields}
-        vectors = np.array([v.vector for v in self._vectors.values()]).reshape(-1, d)
         with replacing(path) as part, open(part, "wb") as file:
             np.savez(
                 file,
@@ -176,7 +183,7 @@ class AttributeVectors:
                 kind=np.array(json.dumps(dataclasses.asdict(self.kind))),
                 columns=np.array(self.columns, dtype=np.str_),
                 vector_names=np.array(self.names, dtype=np.str_),
-                vectors=vectors,
+                vectors=np.asarray(self),
                 **arrays,  # pyright: ignore[reportArgumentType]
             )
 
@@ -185,8 +192,8 @@ class AttributeVectors:
         """Reads what `save` wrote.
 
         Args:
-          path: of the file.
-          kind: of the vectors; None is the kind of those that were saved.
+          path: file to read.
+          kind: kind of the vectors; None is the kind that they were saved as.
 
         Raises:
           InputError: there is no such file, or it is damaged or not of this kind.
@@ -194,7 +201,7 @@ class AttributeVectors:
         try:
             npz = read_npz(path)
         except FileNotFoundError as error:
-            raise InputError(f"there are no attribute vectors at {path}: experiments/attribute_vectors.py") from error
+            raise InputError(f"there are no attribute vectors at {path}: `jvae vectors` estimates them") from error
         if lacking := {"format", "origin", "kind", "columns", *Totals._fields} - npz.keys():
             raise InputError(f"{path} is damaged or holds no attribute vectors: it has no {min(lacking)}")
         if str(npz["format"]) != FORMAT:

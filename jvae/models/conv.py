@@ -1,6 +1,7 @@
-"""Stride-2 convolution and its transpose, each with gradients made of fast pieces.
+"""3x3 convolutions of stride 2 and 1 and their transposes, each with gradients made of fast pieces.
 
-Both are built from three primitives over one kernel w [3,3,c,o], x [b,h,w,c] the large side, y [b,h/2,w/2,o] the small:
+Those of stride 2 are built from three primitives over one kernel w [3,3,c,o], x [b,h,w,c] the large side,
+y [b,h/2,w/2,o] the small:
 
     down(x, w) = y      the strided convolution
     up(y, w) = x        its adjoint in x: the transposed convolution
@@ -8,6 +9,8 @@ Both are built from three primitives over one kernel w [3,3,c,o], x [b,h,w,c] th
 
 so the gradients of `down` are `up` and `correlate`, and those of `up` are `down` and `correlate`. "SAME" padding of
 an even size by stride 2 pads one row below and one column right; the transpose drops them.
+
+The adjoint of `same`, of stride 1, is `same` by the kernel turned around.
 """
 
 import functools
@@ -21,6 +24,7 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
 BLOCK_BYTES = 6 << 20
 GROUPS = 4
+FEW = 8  # images whose kernel gradient is one convolution
 
 
 @jax.custom_vjp
@@ -51,6 +55,81 @@ def up(y: jax.Array, w: jax.Array) -> jax.Array:
     return _up(y, w)
 
 
+@jax.custom_vjp
+def same(x: jax.Array, w: jax.Array) -> jax.Array:
+    """3x3 convolution, stride 1, "SAME" padding.
+
+    Args:
+      x: [b,h,w,c].
+      w: kernel [3,3,c,o], of the same dtype.
+
+    Returns:
+      [b,h,w,o].
+    """
+    return _same(x, w)
+
+
+def same_of_few(x: jax.Array, w: jax.Array) -> jax.Array:
+    """`same` where an image has few channels: of 2x2 pixels at a time, as one with four times the channels.
+
+    That has four times the products, most of them by zeros, and takes less time all the same: on two cores 32 images of
+    64x64x8 to 3 channels take 12 ms by `same` and 6 by this, with their gradients 34 and 25.
+
+    Args:
+      x: [b,h,w,c], h and w even, as [b,h/2,w/2,4c]: see `space_to_depth`.
+      w: kernel [3,3,c,o], of the same dtype.
+
+    Returns:
+      [b,h,w,o], likewise as [b,h/2,w/2,4o].
+    """
+    c, o = w.shape[2:]
+    taps = jnp.asarray(_TAPS, w.dtype)
+    wide = jnp.einsum("iaup,jbvq,ijco->abuvcpqo", taps, taps, w, precision=lax.Precision.HIGHEST)
+    return same(x, wide.reshape(3, 3, 4 * c, 4 * o))
+
+
+# [tap, block, place within the block read, place within the block written]: 1 where the tap of an output reads that
+_TAPS = [
+    [
+        [[float(2 * (block - 1) + read == write + tap - 1) for write in range(2)] for read in range(2)]
+        for block in range(3)
+    ]
+    for tap in range(3)
+]
+
+
+def space_to_depth(x: jax.Array, k: int) -> jax.Array:
+    """Images [b,h,w,c] as [b,h/k,w/k,k·k·c]: the channels of k x k pixels one after the other."""
+    b, h, width, c = x.shape
+    blocks = x.reshape(b, h // k, k, width // k, k, c).swapaxes(2, 3)
+    return blocks.reshape(b, h // k, width // k, k * k * c)
+
+
+def depth_to_space(x: jax.Array, k: int) -> jax.Array:
+    """The inverse of `space_to_depth` (Shi et al. 2016, equation 4)."""
+    b, h, width, c = x.shape
+    blocks = x.reshape(b, h, width, k, k, c // k**2).swapaxes(2, 3)
+    return blocks.reshape(b, h * k, width * k, c // k**2)
+
+
+def interpolate(x: jax.Array, k: int) -> jax.Array:
+    """Images enlarged k times by linear interpolation along both axes, [b,h,w,c] to [b,k·h,k·w,c]."""
+    return _interpolate(_interpolate(x, k, 1), k, 2)
+
+
+def _interpolate(x: jax.Array, k: int, axis: int) -> jax.Array:
+    first, last = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, x.shape[axis] - 1))
+    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)], axis)
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, x.shape[axis], axis=axis), last], axis)
+    parts = []
+    for i in range(k):
+        place = (i + 0.5) / k - 0.5  # from the middle of a pixel, in its widths
+        parts.append((1 - abs(place)) * x + abs(place) * (after if place > 0 else before))
+    shape = list(x.shape)
+    shape[axis] *= k
+    return jnp.stack(parts, axis + 1).reshape(shape)
+
+
 def _down_forward(x, w):
     return _down(x, w), (x, w)
 
@@ -69,8 +148,56 @@ def _up_backward(saved, dx):
     return _down(dx, w), _correlate(dx, y)
 
 
+def _same_forward(x, w):
+    return _same(x, w), (x, w)
+
+
+def _same_backward(saved, dy):
+    x, w = saved
+    return _same(dy, w[::-1, ::-1].swapaxes(2, 3)), _correlate_same(x, dy)
+
+
 down.defvjp(_down_forward, _down_backward)
 up.defvjp(_up_forward, _up_backward)
+same.defvjp(_same_forward, _same_backward)
+
+
+def _same(x: jax.Array, w: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(x, w, (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
+
+
+def _correlate_same_lax(x: jax.Array, y: jax.Array) -> jax.Array:
+    kernel = jax.ShapeDtypeStruct((3, 3, x.shape[3], y.shape[3]), x.dtype)
+    return jax.linear_transpose(functools.partial(_same, x), kernel)(y)[0]
+
+
+def _correlate_same_blocks(x: jax.Array, y: jax.Array) -> jax.Array:
+    """The adjoint of `same` in its kernel, FEW images at a time: channels as the batch, images as the channels.
+
+    That is the convolution which autodiff gives, but in the one layout for which XLA has a fast kernel inside of loops
+    as well: on two cores 32 images of 16x16x64 take 7 ms, their matrix product 20 and autodiff's convolution, inside of
+    a loop, 1,250. All images at once would leave the caches. A batch that is split over devices is one block: the
+    blocks would cross between devices one by one.
+    """
+    b = x.shape[0]
+    blocks = -(-b // FEW) if jax.device_count() == 1 else 1
+    size = -(-b // blocks)
+    padding = ((0, size * blocks - b), (0, 0), (0, 0), (0, 0))  # images of zeros, which add nothing
+    xs, ys = (jnp.pad(v, padding).reshape(size, blocks, *v.shape[1:]) for v in (x, y))
+
+    def block(i: jax.Array | int) -> jax.Array:
+        lhs, rhs = (lax.dynamic_index_in_dim(v, i, 1, keepdims=False) for v in (xs, ys))
+        return lax.conv_general_dilated(
+            lhs.transpose(3, 1, 2, 0),  # [c,h,w,b]
+            rhs.transpose(1, 2, 0, 3),  # [h,w,b,o]
+            (1, 1),
+            ((1, 1), (1, 1)),
+            dimension_numbers=LAYOUT,
+            preferred_element_type=jnp.float32,
+        )  # [c,3,3,o]
+
+    total = lax.fori_loop(1, blocks, lambda i, total: total + block(i), block(0))
+    return total.transpose(1, 2, 0, 3).astype(x.dtype)
 
 
 def _down_lax(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -177,3 +304,7 @@ def _up(y: jax.Array, w: jax.Array) -> jax.Array:
 
 def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, y, cpu=_correlate_product, default=_correlate_lax)
+
+
+def _correlate_same(x: jax.Array, y: jax.Array) -> jax.Array:
+    return lax.platform_dependent(x, y, cpu=_correlate_same_blocks, default=_correlate_same_lax)

@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jvae.config import Config
-
 Values = TypeVar("Values", jax.Array, np.ndarray, float)
 
 
@@ -26,16 +24,17 @@ class LossWeights(NamedTuple):
     sigma: float
 
 
-def loss_weights(cfg: Config) -> LossWeights:
-    """The three forms of the weight that `cfg` gives in one, for its image size (D = 3·h·w)."""
-    pixels = 3 * cfg.image_size**2
-    if cfg.r_loss_factor is not None:
-        variance = pixels / (2 * cfg.r_loss_factor)
-    elif cfg.beta is not None:
-        variance = cfg.beta
+def loss_weights(
+    pixels: int, *, r_loss_factor: float | None = None, beta: float | None = None, sigma: float | None = None
+) -> LossWeights:
+    """The three forms of the weight that exactly one argument gives, for images of `pixels` values (D = 3·h·w)."""
+    if r_loss_factor is not None:
+        variance = pixels / (2 * r_loss_factor)
+    elif beta is not None:
+        variance = beta
     else:
-        assert cfg.sigma is not None  # Config holds exactly one of the three
-        variance = cfg.sigma**2
+        assert sigma is not None
+        variance = sigma**2
     return LossWeights(pixels / (2 * variance), variance, math.sqrt(variance))
 
 
@@ -55,18 +54,41 @@ def squared_error(x: jax.Array, recon: jax.Array) -> jax.Array:
 
 
 def kl_divergence(mean: jax.Array, logvar: jax.Array) -> jax.Array:
-    """KL(N(mean, exp(logvar)) ‖ N(0, 1)) in nats, summed over z (Kingma & Welling 2014, appendix B).
+    """KL(N(mean, exp(logvar)) ‖ N(0, 1)) in nats, summed over z; see `kl_per_dimension`: [b,d], [b,d] -> [b]."""
+    return jnp.sum(kl_per_dimension(mean, logvar), axis=-1)
+
+
+def kl_per_dimension(mean: jax.Array, logvar: jax.Array) -> jax.Array:
+    """KL(N(mean, exp(logvar)) ‖ N(0, 1)) of each dimension, in nats (Kingma & Welling 2014, appendix B).
 
     Args:
       mean: [b,d] float32.
-      logvar: [b,d] float32, the log of the variance.
+      logvar: [b,d] float32, the log of the variance; where it is −∞ the latent is a point, which counts as 0.
+
+    Returns:
+      [b,d] float32.
+    """
+    if mean.shape != logvar.shape:
+        raise ValueError(f"mean {mean.shape} and logvar {logvar.shape} must have one shape")
+    point = jnp.isneginf(logvar)
+    logvar = jnp.where(point, 0, logvar)
+    return 0.5 * jnp.where(point, 0, jnp.exp(logvar) + jnp.square(mean) - 1 - logvar)
+
+
+def gaussian_nats(x: jax.Array, recon: jax.Array, logvar: jax.Array) -> jax.Array:
+    """−log N(x; recon, exp(logvar)), in nats an image, summed over pixels and channels.
+
+    Args:
+      x: images [b,h,w,c] in [0, 1].
+      recon: their means, of the same shape.
+      logvar: of the pixels, of a shape that broadcasts to it.
 
     Returns:
       [b] float32.
     """
-    if mean.shape != logvar.shape:
-        raise ValueError(f"mean {mean.shape} and logvar {logvar.shape} must have one shape")
-    return 0.5 * jnp.sum(jnp.exp(logvar) + jnp.square(mean) - 1 - logvar, axis=-1)
+    logvar = jnp.broadcast_to(logvar, x.shape).astype(jnp.float32)
+    each = jnp.square(x - recon) * jnp.exp(-logvar) + logvar + math.log(2 * math.pi)
+    return 0.5 * jnp.sum(each, axis=(1, 2, 3))
 
 
 def negative_elbo(error: Values, kl: Values, *, pixels: int, sigma: float) -> Values:

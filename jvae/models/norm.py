@@ -1,7 +1,7 @@
-"""What follows every hidden convolution, as one function with its own gradient: BatchNorm, LeakyReLU, Dropout.
+"""Normalisation. BatchNorm, LeakyReLU and Dropout as one function with its own gradient; and GroupNorm.
 
-Differentiated piece by piece, the three keep four arrays of the activations' size for the backward pass, and dropout's
-random bits besides. Here only x is kept: the rest follows from a line per channel and is computed again.
+Differentiated piece by piece, the first three keep four arrays of the activations' size for the backward pass, and
+dropout's random bits besides. Here only x is kept: the rest follows from a line per channel and is computed again.
 """
 
 import functools
@@ -95,6 +95,31 @@ def _backward(epsilon, slope, rate, saved, gradient):
 
 
 _norm_activate.defvjp(_forward, _backward)
+
+
+def group_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, epsilon: float) -> jax.Array:
+    """GroupNorm (Wu and He 2018, equation 7): every image by itself, by the mean and variance of groups of channels.
+
+    Args:
+      x: [b,h,w,c]; the mean and variance are float32 whatever its dtype.
+      scale: [c] float32.
+      bias: [c] float32.
+      groups: of c / groups channels each.
+      epsilon: added to the variance.
+
+    Returns:
+      [b,h,w,c], of x's dtype.
+    """
+    b, c = x.shape[0], x.shape[3]
+    x32 = x.astype(jnp.float32)
+
+    def mean_of_group(value: jax.Array) -> jax.Array:  # [b,h,w,c] -> [b,1,1,c]
+        by_channel = jnp.mean(value, (1, 2)).reshape(b, groups, -1)  # over h and w first, where channels lie together
+        return jnp.repeat(jnp.mean(by_channel, 2), c // groups, axis=1).reshape(b, 1, 1, c)
+
+    centred = x32 - mean_of_group(x32)
+    a = lax.rsqrt(mean_of_group(jnp.square(centred)) + epsilon) * _channels(scale)
+    return (centred * a + _channels(bias)).astype(x.dtype)
 
 
 def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jvae.errors import InputError
-from jvae.photo.frame import EYES, FEWEST, Photo, Place, align, place_by_eyes
+from jvae.photo.frame import EYES, FEWEST, Alignment, Photo, align, alignment_by_eyes
 
 _LONGEST = 1024  # pixels of the longer side in which faces are looked for
 _TURNS = (0, 30, -30)  # degrees by which the photograph is turned, one after the other, until faces are found
@@ -24,7 +24,7 @@ _SIGHTS = (
 )
 
 
-class Face(NamedTuple):
+class DetectedFace(NamedTuple):
     """The middles of a face's eyes, the one further left first, in pixels of the photograph."""
 
     left: complex
@@ -41,8 +41,8 @@ class Face(NamedTuple):
         return f"at {middle.real:.0f} {middle.imag:.0f} ({self.apart:.0f} pixels between the eyes)"
 
 
-def find_place(photo: Photo, number: int | None = None) -> tuple[Place, Face]:
-    """The place of the only face in a photograph, or of one of several.
+def find_alignment(photo: Photo, number: int | None = None) -> tuple[Alignment, DetectedFace]:
+    """The alignment of the only face in a photograph, or of one of several.
 
     Args:
       photo: to look in.
@@ -64,10 +64,10 @@ def find_place(photo: Photo, number: int | None = None) -> tuple[Place, Face]:
         raise InputError(
             f"the face {face} in {photo.name} is too small: {FEWEST} pixels are the fewest; give a larger photograph"
         )
-    return place_by_eyes(photo, (face.left.real, face.left.imag, face.right.real, face.right.imag)), face
+    return alignment_by_eyes(photo, (face.left.real, face.left.imag, face.right.real, face.right.imag)), face
 
 
-def detect(photo: Photo) -> list[Face]:
+def detect(photo: Photo) -> list[DetectedFace]:
     """The faces of a photograph of which both eyes are seen, the largest first."""
     cv2, gray = _opencv(), Image.fromarray(photo.pixels).convert("L")
     scale = max(1.0, max(gray.size) / _LONGEST)
@@ -84,7 +84,7 @@ def detect(photo: Photo) -> list[Face]:
         found = []
         for x, y, side, _ in np.asarray(boxes, float).reshape(-1, 4):
             left, right = (scale * (turn * (complex(x, y) + side * eye) + shift) for eye in _IN_BOX)
-            found.append(_look(photo.pixels, Face(left, right)))
+            found.append(_look(photo.pixels, DetectedFace(left, right)))
         if faces := [face for face in found if face]:
             return sorted(faces, key=lambda face: -face.apart)
     return []
@@ -100,21 +100,21 @@ def _turned(gray: Image.Image, turn: complex) -> tuple[np.ndarray, complex]:
     return np.asarray(gray.transform((side, side), Image.Transform.AFFINE, way, Image.Resampling.BILINEAR)), shift
 
 
-def _look(pixels: np.ndarray, guess: Face) -> Face | None:
+def _look(pixels: np.ndarray, guess: DetectedFace) -> DetectedFace | None:
     """The face near a guess; None if one of its eyes is not seen there, or what is seen fits the guess badly."""
     left, right = guess
     seen = []
     for _ in range(2):  # the second time in a frame that the first has put right
         turn = (right - left) / (EYES[1] - EYES[0])
-        place = Place(turn, left - turn * EYES[0])
-        gray = np.asarray(Image.fromarray(align(pixels, place, _ZOOM)).convert("L"))
+        alignment = Alignment(turn, left - turn * EYES[0])
+        gray = np.asarray(Image.fromarray(align(pixels, alignment, _ZOOM)).convert("L"))
         seen = [_eye(gray, eye) for eye in EYES]
         moved = [at - eye for at, eye in zip(seen, EYES, strict=True) if at is not None]
         if not moved:
             return None
         both = (eye + sum(moved) / len(moved) if at is None else at for at, eye in zip(seen, EYES, strict=True))
-        left, right = (place.turn * eye + place.shift for eye in both)
-    face = Face(left, right)
+        left, right = (alignment.turn * eye + alignment.shift for eye in both)
+    face = DetectedFace(left, right)
     return face if None not in seen and 0.7 < face.apart / guess.apart < 1.4 else None
 
 

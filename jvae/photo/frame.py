@@ -46,7 +46,7 @@ class Photo:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Alignment:
     """Where CelebA's frame lies in a photograph: the photograph's point is turn * (the frame's) + shift."""
 
     turn: complex
@@ -89,8 +89,8 @@ def save_photo(path: str | os.PathLike[str], pixels: np.ndarray, profile: bytes 
         Image.fromarray(pixels).save(part, format="PNG", icc_profile=profile or None)
 
 
-def place_by_eyes(photo: Photo, eyes: Sequence[float]) -> Place:
-    """The place of the face with these eyes.
+def alignment_by_eyes(photo: Photo, eyes: Sequence[float]) -> Alignment:
+    """The alignment of the face with these eyes.
 
     Args:
       photo: has the face.
@@ -111,10 +111,10 @@ def place_by_eyes(photo: Photo, eyes: Sequence[float]) -> Place:
             f"fewest: give a photograph in which the face is larger"
         )
     turn = (right - left) / (EYES[1] - EYES[0])
-    return Place(turn, left - turn * EYES[0])
+    return Alignment(turn, left - turn * EYES[0])
 
 
-def align(pixels: np.ndarray, place: Place, zoom: int = 1) -> np.ndarray:
+def align(pixels: np.ndarray, alignment: Alignment, zoom: int = 1) -> np.ndarray:
     """The face in CelebA's frame.
 
     What is finer than a pixel of the result is averaged before it is turned. Beyond its border the photograph goes on
@@ -122,13 +122,13 @@ def align(pixels: np.ndarray, place: Place, zoom: int = 1) -> np.ndarray:
 
     Args:
       pixels: uint8 [h,w,3], the photograph.
-      place: of the face.
+      alignment: of the face.
       zoom: how often the size of CelebA's images.
 
     Returns:
       uint8 [218*zoom, 178*zoom, 3].
     """
-    turn, shift = place.turn / zoom, place.shift
+    turn, shift = alignment.turn / zoom, alignment.shift
     width, height = WIDTH * zoom, HEIGHT * zoom
     step = max(1.0, abs(turn))
     corners = _corners(turn, shift, (0, 0, width, height))
@@ -150,13 +150,15 @@ def align(pixels: np.ndarray, place: Place, zoom: int = 1) -> np.ndarray:
     return np.asarray(Image.fromarray(grown).transform((width, height), _AFFINE, way, _BICUBIC))
 
 
-def paste(pixels: np.ndarray, layer: np.ndarray, place: Place, crop: str, *, residual: bool = True) -> np.ndarray:
+def paste(
+    pixels: np.ndarray, layer: np.ndarray, alignment: Alignment, crop: str, *, residual: bool = True
+) -> np.ndarray:
     """The photograph with a layer put where the face is, faded out towards the border of what the model sees.
 
     Args:
       pixels: uint8 [h,w,3], the photograph.
       layer: float32 [s,s,3]; a change in [-1,1] that is added, or a face in [0,1] that is laid over.
-      place: of the face.
+      alignment: of the face.
       crop: how the model's images are cut from CelebA's frame, see `jvae.data.decode.crop_box`.
       residual: the layer is a change.
 
@@ -168,7 +170,7 @@ def paste(pixels: np.ndarray, layer: np.ndarray, place: Place, crop: str, *, res
     """
     check_crop(crop)
     box = crop_box(WIDTH, HEIGHT, crop)
-    corners = _corners(place.turn, place.shift, box)
+    corners = _corners(alignment.turn, alignment.shift, box)
     left, top, right, bottom = _around(corners, pixels)
     out = pixels.copy()
     if left >= right or top >= bottom:
@@ -176,11 +178,11 @@ def paste(pixels: np.ndarray, layer: np.ndarray, place: Place, crop: str, *, res
     layers = [Image.fromarray(np.ascontiguousarray(layer[:, :, c], np.float32)) for c in range(3)]
     # Where the photograph has fewer pixels than the model, the layer is averaged down to them first.
     size = [
-        min(s, max(1, round(place.scale * extent)))
+        min(s, max(1, round(alignment.scale * extent)))
         for s, extent in zip(layers[0].size, (box[2] - box[0], box[3] - box[1]), strict=True)
     ]
     layers = [part.resize((size[0], size[1]), Image.Resampling.BILINEAR) for part in layers]
-    back, origin = 1 / place.turn, -place.shift / place.turn  # from the photograph to the frame
+    back, origin = 1 / alignment.turn, -alignment.shift / alignment.turn  # from the photograph to the frame
     wide, tall = box[2] - box[0], box[3] - box[1]
     for start in range(top, bottom, _BAND):
         rows = slice(start, min(start + _BAND, bottom))
@@ -202,9 +204,9 @@ def paste(pixels: np.ndarray, layer: np.ndarray, place: Place, crop: str, *, res
     return out
 
 
-def close_up(pixels: np.ndarray, place: Place, side: int = 320) -> np.ndarray:
+def close_up(pixels: np.ndarray, alignment: Alignment, side: int = 320) -> np.ndarray:
     """The part of the photograph around the face, not turned: uint8 [h,w,3], the longer of the two `side` pixels."""
-    left, top, right, bottom = _around(_corners(place.turn, place.shift, (0, 0, WIDTH, HEIGHT)), pixels)
+    left, top, right, bottom = _around(_corners(alignment.turn, alignment.shift, (0, 0, WIDTH, HEIGHT)), pixels)
     scale = side / max(right - left, bottom - top)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
     return np.asarray(Image.fromarray(pixels[top:bottom, left:right]).resize(size, _BICUBIC))

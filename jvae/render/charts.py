@@ -1,4 +1,4 @@
-"""Curves and matrices in; charts as PNG on disk."""
+"""Curves, matrices and latents in; charts as PNG on disk."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.io.files import replacing
-from jvae.render.figure import check_suffix
+from jvae.render.sheet import check_suffix
 
 BLUE, RED, GRAY = "#2b6cb0", "#c2410c", "#b8b8c0"
 
@@ -126,4 +126,52 @@ def save_matrices(
     figure.colorbar(shown, cax=bar).ax.tick_params(labelsize=6, length=2)
     if title:
         figure.text(0.2 / width, 1 - 0.15 / height, title, fontsize=11, va="top")
+    save_figure(path, figure)
+
+
+def save_histograms(
+    path: str | os.PathLike[str],
+    z: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str | None = None,
+    columns: int = 10,
+    bins: int = 40,
+) -> None:
+    """Histograms of latents, each with the standard normal's density over it.
+
+    Args:
+      path: ends in .png.
+      z: [n,d] latents, one histogram a column.
+      names: d names.
+      title: written on top.
+      columns: histograms in a line.
+      bins: of a histogram, from -4 to 4; what lies beyond is counted in the outermost.
+
+    Raises:
+      InputError: `path` does not end in .png, or there is nothing to show.
+      OSError: it cannot be written.
+    """
+    check_suffix(path, ".png")
+    if z.ndim != 2 or not z.size or len(names) != z.shape[1]:
+        raise InputError(f"histograms need latents [n,d] and d names, not {z.shape} and {len(names)}")
+    columns = min(columns, z.shape[1])
+    lines = -(-z.shape[1] // columns)
+    width, height = 1.25 * columns + 0.4, 1.1 * lines + 0.5  # inches
+    figure = new_figure(width, height)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    figure.subplots_adjust(0.2 / width, 0.15 / height, 1 - 0.2 / width, 1 - 0.6 / height, wspace=0.1, hspace=0.35)
+    edges, x = np.linspace(-4, 4, bins + 1), np.linspace(-4, 4, 161)
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    for k, axes in enumerate(grid.flat):
+        axes.set_axis_off()
+        if k < z.shape[1]:
+            bars, _ = np.histogram(np.clip(z[:, k], -4, 4), edges, density=True)
+            axes.stairs(bars, edges, fill=True, color="#9db8d9")
+            axes.plot(x, density, color="#c2410c", linewidth=1)
+            axes.set_title(names[k], fontsize=7, pad=2, color="#444444")
+            axes.set_xlim(-4, 4)
+            axes.set_ylim(0, 0.8)  # twice the normal's peak; the spike of an unused latent is cut off
+    if title:
+        figure.text(0.2 / width, 1 - 0.15 / height, title, fontsize=10, va="top")
     save_figure(path, figure)

@@ -10,14 +10,14 @@ from PIL import Image
 
 from jvae.errors import InputError
 from jvae.io.files import replacing
-from jvae.render.figure import TILE, check_suffix
+from jvae.render.sheet import TILE, check_suffix
 
 SIZE = 3 * TILE // 2  # pixels to which a smaller frame is enlarged
 BT709 = 1  # in H.264: the matrix, the primaries and the transfer of high-definition television
 
 
 def check_movie(path: str | os.PathLike[str]) -> None:
-    """Raises InputError unless `path` ends in .gif or .mp4 and that can be written: scripts ask before the work."""
+    """Raises InputError unless `path` ends in .gif or .mp4 and that can be written: commands ask before the work."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".gif", ".mp4"):
         raise InputError(f"{path} must end in .gif or .mp4: those are the formats written")

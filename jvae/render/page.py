@@ -7,7 +7,7 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.render.charts import GRAY, draw_matrix, new_figure, save_figure
-from jvae.render.figure import check_suffix
+from jvae.render.sheet import check_suffix
 
 WIDTH, MARGIN, GAP = 13.0, 0.5, 0.55  # inches
 LINE = 0.135  # of text

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.render.grid import to_uint8
+from jvae.render.tiles import to_uint8
 
 
 def render_residual(

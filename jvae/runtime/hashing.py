@@ -36,7 +36,7 @@ def shuffle(index: jax.Array, n: int, first: jax.Array, second: jax.Array) -> ja
     """Where a random permutation of 0 … n − 1 takes `index`, without the rest of it: the cost does not depend on n.
 
     The swap-or-not shuffle (Hoang, Morris and Rogaway 2012, figure 1): in each round an index and its mirror image
-    about a random point change places or not, by a bit that both share.
+    about a random point change positions or not, by a bit that both share.
 
     Args:
       index: int32 [...], from 0 to n − 1.
@@ -79,6 +79,6 @@ def epoch_words(epoch: Any, words: Any) -> tuple[Any, Any]:
 
 def epoch_rows(words: np.ndarray, step: int, n: int, b: int) -> np.ndarray:
     """Which of n rows the batch of one step holds, int32 [b]: a row of `jvae.data.feed.chunk_order`, without JAX."""
-    epoch, place = divmod(step, n // b)
+    epoch, nth = divmod(step, n // b)
     first, second = epoch_words(np.full((1,), epoch, np.uint32), words[:, None])
-    return shuffle_on_host(place * b + np.arange(b), n, first, second)
+    return shuffle_on_host(nth * b + np.arange(b), n, first, second)

@@ -74,6 +74,11 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         raise InputError(f"batch_size={batch_size} does not divide over {count} devices: use {ways}")
 
 
+def compute_dtype(name: str, mesh: Mesh) -> Any:
+    """The dtype of matrix work called `name`; "auto" is bfloat16 on accelerators and float32 on a CPU."""
+    return jnp.dtype(name if name != "auto" else "bfloat16" if on_accelerator(mesh) else "float32")
+
+
 def check_dtype(dtype: str, mesh: Mesh) -> None:
     """Raises `InputError` where a device of `mesh` cannot compute in `dtype`, found by a small matrix product.
 
@@ -84,7 +89,7 @@ def check_dtype(dtype: str, mesh: Mesh) -> None:
         jax.block_until_ready(_probe(jax.device_put(np.ones((8, 8), np.float32), mesh.local_devices[0]), dtype))
     except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError) as error:
         kind, said = mesh.local_devices[0].device_kind, str(error).split("\n")[0]
-        raise InputError(f"dtype={dtype} does not run on {kind} ({said}): use --dtype float32") from error
+        raise InputError(f"dtype={dtype} does not run on {kind} ({said}): use --loop.dtype float32") from error
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
@@ -110,10 +115,12 @@ def _put_own(x: Any, sharding: NamedSharding) -> jax.Array:
         data = _put_own(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     host = np.asarray(x)
-    return place(host.shape, sharding, lambda index: host[index])
+    return on_devices(host.shape, sharding, lambda index: host[index])
 
 
-def place(shape: tuple[int, ...], sharding: NamedSharding, own: Callable[[tuple[slice, ...]], np.ndarray]) -> jax.Array:
+def on_devices(
+    shape: tuple[int, ...], sharding: NamedSharding, own: Callable[[tuple[slice, ...]], np.ndarray]
+) -> jax.Array:
     """An array of `shape` on the devices; `own` gives what each of this process's devices holds.
 
     `jax.make_array_from_callback`, but as a transfer asked for by name, which a guard lets pass.
@@ -135,7 +142,7 @@ def put_rows(array: np.ndarray, rows: np.ndarray, size: int, mesh: Mesh) -> jax.
         missing = last - first - len(found)
         return np.pad(found, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else found
 
-    return place((size, *array.shape[1:]), along_data(mesh), own)
+    return on_devices((size, *array.shape[1:]), along_data(mesh), own)
 
 
 def to_host(tree: Any) -> Any:
@@ -182,7 +189,7 @@ def map_rows(function: Callable[..., Any], *arrays: tuple[np.ndarray, np.ndarray
 def largest(value: int, mesh: Mesh) -> jax.Array:
     """The largest of what the processes say, int32 [], without waiting for it."""
     said = np.array([value], np.int32)
-    return _largest(place((mesh.size,), along_data(mesh), lambda _: said), mesh=mesh)
+    return _largest(on_devices((mesh.size,), along_data(mesh), lambda _: said), mesh=mesh)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")

@@ -30,14 +30,14 @@ _ADDRESS_BYTES = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Where the processes of this run meet: the first three, or none under SLURM, Open MPI or on a TPU pod.
+    """Where several processes of one run meet; under SLURM, Open MPI and on a TPU pod they find each other.
 
     Attributes:
-      coordinator: HOST:PORT of process 0, reached by all others.
-      num_processes: how many there are.
-      process_id: number of this one, from 0.
-      patience: seconds from the start of this one in which all of them must have started. One that dies so early is
-        missed no sooner; give more where machines start minutes apart.
+      coordinator: address of process 0, HOST:PORT, by which all others reach it; the next two flags go with it.
+      num_processes: number of processes.
+      process_id: number of this process, from 0.
+      patience: seconds to wait until all processes have started; give more where machines start minutes apart. A
+        process that dies before is missed only when they are over.
     """
 
     coordinator: str | None = None
@@ -159,7 +159,7 @@ ALONE = Processes()
 
 
 def together(main: Callable[..., None]) -> Callable[..., None]:
-    """A script's `main`, which takes the flags of `Processes` as well and runs inside of them."""
+    """A command's `main`, which takes the flags of `Processes` as well and runs inside of them."""
 
     def joined(*args: Any, processes: Processes = ALONE, **flags: Any) -> None:
         with processes.joined():
@@ -249,7 +249,7 @@ def _leave(watching: watch.Watch) -> None:
 
 
 def _exit_code(error: BaseException) -> int:
-    """As `jvae.cli.run` has it."""
+    """As `jvae.cli.run.plainly` has it."""
     return 2 if isinstance(error, InputError | OSError) else 130 if isinstance(error, KeyboardInterrupt) else 1
 
 

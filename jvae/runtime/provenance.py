@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 @functools.cache
 def commit() -> str | None:
     """The commit of this source, with "+" when a tracked file differs from it; None outside of its repository."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]  # of the repository
 
     def ask(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,1 +1,4 @@
-"""A store and a config in; a run directory with checkpoints and metrics, or a judge of attributes, out."""
+"""A config and a store in; a run directory with checkpoints, metrics and pictures out; likewise of many at once.
+
+What is trained is a `task`: the one step, loop and checkpoint serve every one.
+"""

@@ -1,7 +1,7 @@
 """A run directory's checkpoints (Orbax): the last two and the best, each with all a resumed run needs.
 
 A checkpoint has three items: `variables`, which inference reads; `training`, the optimiser's state, and the trained
-variables where `variables` are their moving average; and `record`, its objective and the checksums of all arrays, by
+variables where `variables` are their moving average; and `record`, its score and the checksums of all arrays, by
 which a damaged checkpoint is told from a whole one before anything is done with it.
 """
 
@@ -39,7 +39,7 @@ logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every step
 
 
 class Checkpoints:
-    """The checkpoints of a run directory: at most three, the last two saved and the one of the lowest objective.
+    """The checkpoints of a run directory: at most three, the last two saved and the one of the lowest score.
 
     Attributes:
       steps: of those there are, ascending.
@@ -50,7 +50,7 @@ class Checkpoints:
         if read_only and not steps_of(self._run):
             raise self._none_yet()
         self._manager = self._open()
-        self._objectives = {step: self._objective(step) for step in self.steps}
+        self._scores = {step: self._score(step) for step in self.steps}
 
     def _open(self) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
@@ -81,19 +81,19 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
-        """Step of the checkpoint with the lowest objective; the newest where none was scored; None if there is none."""
+        """Step of the checkpoint with the lowest score; the newest where none was scored; None if there is none."""
         return self._best(self.steps) if self.steps else None
 
     def _best(self, steps: Iterable[int]) -> int:
-        return min(steps, key=lambda step: (self._objectives.get(step, math.inf), -step))
+        return min(steps, key=lambda step: (self._scores.get(step, math.inf), -step))
 
-    def save(self, step: int, state: State, objective: float = math.inf) -> None:
+    def save(self, step: int, state: State, score: float = math.inf) -> None:
         """Saves `state` in the background, once it is copied; a checkpoint of the same step stays.
 
         Args:
           step: of the state, known to the host without asking the device.
           state: as it is on the devices.
-          objective: of the validation split; infinity where it was not measured.
+          score: of the validation split, the lower the better; infinity where it was not measured.
 
         Raises:
           InputError: the disk is too full for it; the checkpoints before it stay.
@@ -107,9 +107,9 @@ class Checkpoints:
                 f"{needed / 2**20:.0f} MiB are needed for step {step}, {free / 2**20:.0f} MiB are free"
             )
         items = _items(state)
-        record = ocp.args.JsonSave(seal({"objective": objective, "crc32": _checksums(items)}))
+        record = ocp.args.JsonSave(seal({"score": score, "crc32": _checksums(items)}))
         args = ocp.args.Composite(record=record, **{k: ocp.args.StandardSave(v) for k, v in items.items()})
-        self._objectives[step] = objective
+        self._scores[step] = score
         with self._full_disk_named():
             self._settle()
             self._manager.save(step, args=args)
@@ -134,13 +134,13 @@ class Checkpoints:
             self._manager.close()
             meet("before damaged checkpoints are moved")
             for bad, why in damaged.items() if is_main() else ():
-                place = move_aside(self._run, bad)
-                self._warn(f"the checkpoint of step {bad} is damaged ({why}) and now in {place}: going on from {step}")
+                aside = move_aside(self._run, bad)
+                self._warn(f"the checkpoint of step {bad} is damaged ({why}) and now in {aside}: going on from {step}")
             meet("after damaged checkpoints were moved")
             self._manager = self._open()
         training, variables = items["training"], items["variables"]
         trained, average = (variables, None) if like.average is None else (training["trained"], variables)
-        return State(training["step"], **trained, opt_state=training["opt_state"], average=average)
+        return State(training["step"], trained, training["opt_state"], average)
 
     def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
         """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
@@ -152,17 +152,14 @@ class Checkpoints:
         """
         steps = self.steps[::-1]
         if which == "best":
-            steps.sort(key=lambda step: self._objectives.get(step, math.inf))
+            steps.sort(key=lambda step: self._scores.get(step, math.inf))
         step, items, damaged = self._first_whole(steps, {"variables": like})
         for bad, why in damaged.items():
             self._warn(f"the checkpoint of step {bad} is damaged ({why}): taking that of step {step}")
         return step, items["variables"]
 
     def verify(self, step: int, like: State) -> str | None:
-        """What is damaged in the checkpoint of `step`, with the shapes and shardings of `like`; None if it is whole.
-
-        One of an earlier version, without checksums, is whole when it can be read.
-        """
+        """What is damaged in the checkpoint of `step`, with the shapes and shardings of `like`; None if it is whole."""
         try:
             with _quiet():
                 self._read(step, _items(jax.tree.map(_abstract, like)))
@@ -191,24 +188,18 @@ class Checkpoints:
         args = {name: ocp.args.StandardRestore(item) for name, item in like.items()}
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         items = {name: restored[name] for name in like}
-        if known:
-            for name, crc in _checksums(items).items():
-                if known.get(name) != crc:
-                    raise ValueError(f"{name} is not what was saved")
+        for name, crc in _checksums(items).items():
+            if known.get(name) != crc:
+                raise ValueError(f"{name} is not what was saved")
         return items
 
     def _record(self, step: int) -> dict[str, Any]:
         """What a checkpoint says of itself. Raises whatever it may if that is damaged."""
-        if (self._run / CHECKPOINTS / str(step) / "record").exists():
-            return unseal(self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"])
-        metrics = self._manager.metrics(step)  # of an earlier version
-        if metrics is None:
-            raise ValueError("its record is missing")
-        return {"objective": float(metrics["objective"]), "crc32": {}}
+        return unseal(self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"])
 
-    def _objective(self, step: int) -> float:
+    def _score(self, step: int) -> float:
         try:
-            return self._record(step)["objective"]
+            return self._record(step)["score"]
         except Exception:  # it is damaged, which those who need it will say
             return math.inf
 
@@ -228,7 +219,7 @@ class Checkpoints:
         warnings.warn(f"{self._run}: {message}", InputWarning, stacklevel=3)
 
     def _none_yet(self) -> InputError:
-        return InputError(f"{self._run} has no checkpoint yet: train on with experiments/train.py --out {self._run}")
+        return InputError(f"{self._run} has no checkpoint yet: train on with jvae train --out {self._run}")
 
     def _disk_full(self, what: str) -> InputError:
         whole = steps_of(self._run)  # those on disk: the one that failed is not among them
@@ -259,9 +250,9 @@ class Checkpoints:
 
 def _items(state: State) -> dict[str, Any]:
     """What is saved: `variables`, and what a resumed run needs besides."""
-    trained = {} if state.average is None else {"trained": state.trained}
+    trained = {} if state.average is None else {"trained": state.variables}
     training = {"step": state.step, "opt_state": state.opt_state} | trained
-    return {"variables": state.variables, "training": training}
+    return {"variables": state.inference, "training": training}
 
 
 def _checksums(items: Mapping[str, Any]) -> dict[str, str]:

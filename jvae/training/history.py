@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import pandas as pd
 
-from jvae.data.decoded import DecodedStore
-from jvae.data.packed import PackedStore
+from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.io.files import holder
 from jvae.runtime.processes import is_main
 from jvae.runtime.provenance import commit, device, versions
 from jvae.training.log import METRICS, read_rows
-from jvae.training.run import CONFIG, LOCK, read_config, steps_of
+from jvae.training.run import CONFIG, LOCK, read_config, settings, steps_of
 
 HISTORY = "history.jsonl"
 
@@ -45,7 +44,7 @@ class Call:
 
 
 @contextlib.contextmanager
-def recorded(run: Path, store: PackedStore | DecodedStore, total: int) -> Iterator[Call]:
+def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
     """Writes down what trains in `run`, and at the end how it ended; what is raised inside ends it as failed.
     Of several processes, 0 does.
 
@@ -53,6 +52,7 @@ def recorded(run: Path, store: PackedStore | DecodedStore, total: int) -> Iterat
       run: the run directory, claimed.
       store: what it trains on.
       total: steps of the whole run.
+      best: the score that chooses the best checkpoint.
 
     Raises:
       InputError: the run was trained on other images or labels so far, or its history is damaged.
@@ -75,6 +75,7 @@ def recorded(run: Path, store: PackedStore | DecodedStore, total: int) -> Iterat
             "step": step,
             "command": sys.argv,
             "total": total,
+            "best": best,
             "data": data,
             "commit": commit(),
             "versions": versions(),
@@ -115,10 +116,13 @@ class Standing(NamedTuple):
       why: it stopped or failed.
       step: of the last metrics.
       total: steps of the whole run; None where that is unknown.
-      objective: the lowest of the validations; NaN before the first.
+      score: name of the score that chooses the best checkpoint.
+      lowest: of it, among the validations; NaN before the first.
       best_step: where that was.
       started: of the last call, in UTC.
       preset: of the config.
+      model: its name.
+      objective: its name.
     """
 
     run: Path
@@ -126,10 +130,13 @@ class Standing(NamedTuple):
     why: str
     step: int
     total: int | None
-    objective: float
+    score: str
+    lowest: float
     best_step: int | None
     started: str
     preset: str
+    model: str
+    objective: str
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -149,9 +156,10 @@ def standing(run: Path) -> Standing:
     """Where a run stands. What of it is damaged counts as the reason why it failed."""
     rows: list[dict[str, Any]] = []
     metrics: list[dict[str, Any]] = []
-    preset, damage = "", ""
+    names, damage = dict.fromkeys(("preset", "model", "objective"), ""), ""
     try:
-        preset = read_config(run).preset
+        known = settings(read_config(run))
+        names = {name: known[name] for name in names}
         metrics = read_rows(run / METRICS)
         rows = read_rows(run / HISTORY)
     except InputError as error:
@@ -167,30 +175,34 @@ def standing(run: Path) -> Standing:
     else:
         state, why = last.get("state", "unknown"), last.get("why", "")
     scored = [row for row in metrics if row["split"] == "validation"]
-    best = min(scored, key=lambda row: row["objective"], default=None)
+    score = starts[-1].get("best", "objective") if starts else "objective"
+    best = min((row for row in scored if score in row), key=lambda row: row[score], default=None)
     return Standing(
         run,
         state,
         why,
         max((row["step"] for row in metrics), default=0),
         starts[-1]["total"] if starts else None,
-        best["objective"] if best else math.nan,
+        score,
+        best[score] if best else math.nan,
         best["step"] if best else None,
         starts[-1]["time"] if starts else "",
-        preset,
+        **names,
     )
 
 
-def table(standings: Sequence[Standing], folder: Path) -> pd.DataFrame:
+def runs_table(standings: Sequence[Standing], folder: Path) -> pd.DataFrame:
     """A row a run; runs are named by where they lie in `folder`."""
     rows = [
         {
             "run": str(s.run.relative_to(folder)) if s.run != folder else s.run.name,
             "state": s.state,
             "step": f"{s.step} of {s.total}" if s.total else str(s.step),
-            "objective": f"{s.objective:.2f}" if s.best_step is not None else "",
+            "best": f"{s.score} {s.lowest:.4g}" if s.best_step is not None else "",
             "at": "" if s.best_step is None else str(s.best_step),
             "preset": s.preset,
+            "model": s.model,
+            "objective": s.objective,
             "started (UTC)": s.started[:16].replace("T", " "),
             "why": s.why,
         }

@@ -1,4 +1,4 @@
-"""What a run reports while it trains: metrics.jsonl, timings.jsonl, TensorBoard events, a progress bar."""
+"""What a run reports while it trains: metrics.jsonl, timings.jsonl, TensorBoard events; and a bar on the screen."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ TIMINGS = "timings.jsonl"
 
 
 class Log:
-    """Rows of metrics, each a step and a split ("train", "validation"), to a file, TensorBoard and the screen.
+    """Rows of metrics, each a step and a split ("train", "validation"), to a file and to TensorBoard.
 
     What the clock says goes to a file of its own: the metrics of a run that was killed and resumed are, byte for byte,
     those of one that was not.
@@ -26,15 +26,11 @@ class Log:
     Args:
       run: the run directory.
       step: where this call begins; rows of later steps, left by a run that was killed, are dropped.
-      total: steps of the whole run.
-      progress: show a bar.
     """
 
-    def __init__(self, run: Path, step: int, total: int, *, progress: bool = True) -> None:
+    def __init__(self, run: Path, step: int) -> None:
         self._file, self._times = (_reopened(run / name, step) for name in (METRICS, TIMINGS))
         self._folder, self._purge_step = str(run / "events"), step + 1 if step else None
-        self._bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
-        self._progress = progress
 
     @functools.cached_property
     def _events(self) -> Any:
@@ -63,19 +59,8 @@ class Log:
         for name, value in values.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
 
-    def advance(self, count: int, shown: Mapping[str, str]) -> None:
-        """Moves the bar by `count` steps, with `shown` behind it."""
-        self._bar.set_postfix(shown, refresh=False)
-        self._bar.update(count)
-
-    def say(self, text: str) -> None:
-        """Prints a line above the bar."""
-        if self._progress:
-            self._bar.write(text, file=sys.stderr)
-
     def close(self) -> None:
-        """Ends the bar and the files."""
-        self._bar.close()
+        """Ends the files."""
         if "_events" in self.__dict__:
             self._events.close()
         self._file.close()
@@ -102,18 +87,40 @@ class NoLog:
     def sync(self) -> None:
         """Nothing."""
 
-    def advance(self, count: int, shown: Mapping[str, str]) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
     def __enter__(self) -> "NoLog":
         """Itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Nothing."""
+
+
+class Progress:
+    """A bar of steps on the screen, and lines above it.
+
+    Args:
+      step: where this call begins.
+      total: steps of the whole run.
+      shown: whether anything is.
+    """
+
+    def __init__(self, step: int, total: int, *, shown: bool) -> None:
+        self._bar = tqdm(total=total, initial=step, unit="step", disable=None if shown else True, dynamic_ncols=True)
+        self._shown = shown
+
+    def advance(self, count: int, beside: Mapping[str, str]) -> None:
+        """Moves the bar by `count` steps, with `beside` behind it."""
+        self._bar.set_postfix(beside, refresh=False)
+        self._bar.update(count)
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        if self._shown:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()
 
 
 def _reopened(path: Path, step: int) -> TextIO:

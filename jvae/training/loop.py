@@ -1,45 +1,40 @@
-"""The training loop: chunks of compiled steps, validation and checkpoints between them."""
+"""The training loop: chunks of compiled steps, validation and checkpoints between them; for one run or for many."""
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jvae.config import Config
-from jvae.data.decoded import DecodedStore
-from jvae.data.feed import Feed
-from jvae.data.packed import PackedStore
+from jvae.config import Config, LoopConfig
+from jvae.data.feed import Chunk, Feed
+from jvae.data.source import Store
 from jvae.errors import InputError
-from jvae.models import loss, vae
-from jvae.render.figure import labelled, save_png
-from jvae.render.grid import render_grid, split_grid
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.runtime.processes import Stopped, check_same, is_main, share
-from jvae.training.checkpoint import Checkpoints
-from jvae.training.history import recorded
-from jvae.training.log import Log, NoLog
-from jvae.training.run import claimed
-from jvae.training.state import hyperparameters, init_state, learning_rate, make_model, state_shapes
+from jvae.training.log import Progress
+from jvae.training.member import Member, Validation
+from jvae.training.run import Record
+from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics, compile_chunk
-from jvae.training.validation import Scores, evaluate
+from jvae.training.task import Hyper, Task
+from jvae.training.validation import Scores
 
-VALIDATION_IMAGES = 2048
 
-
-class Outcome(NamedTuple):
+class Ending(NamedTuple):
     """How training ended.
 
     Attributes:
-      step: steps done.
-      total: steps of the whole run.
-      scores: of the last validation.
-      signum: the signal that stopped it before the end, or None.
+      step: number of steps done.
+      total: number of steps of the whole run.
+      scores: scores of the last validation; None where there was none.
+      signum: number of the signal that stopped it before the end, or None.
     """
 
     step: int
@@ -48,24 +43,49 @@ class Outcome(NamedTuple):
     signum: int | None
 
 
+class Engine(Protocol):
+    """What the loop drives: the state of one run or of many, and the compiled program that moves it."""
+
+    def advance(self, step: int, count: int) -> Metrics:
+        """Starts the `count` steps from `step` on, and does not wait for them; metrics [k] of one run, [m,k] of m."""
+        ...
+
+    def metrics(self, found: Any, i: int) -> dict[str, np.ndarray]:
+        """Those of run i, [k], of metrics on the host."""
+        ...
+
+    def states(self) -> Iterator[State]:
+        """The state of each run in turn, whole on the devices that validate."""
+        ...
+
+
+def make_task(cfg: Config, store: Store, mesh: Mesh) -> Task:
+    """The task of `cfg` for a store, with the arrays that come of the data, on the host.
+
+    Raises:
+      InputError: the objective needs labels, or files, that are not there.
+    """
+    return Record(cfg, cfg.objective.labels(store)).task(mesh).prepared(store)
+
+
 def train(
     cfg: Config,
-    store: PackedStore | DecodedStore,
+    store: Store,
     run: str | os.PathLike[str],
     *,
     mesh: Mesh | None = None,
     progress: bool = True,
     stopped: Callable[[], int | None] = lambda: None,
-) -> Outcome:
-    """Trains a VAE on a store's training split; picks up where the run directory left off.
+) -> Ending:
+    """Trains on a store's training split; picks up where the run directory left off.
 
     Args:
-      cfg: of the run; its image size becomes the store's.
-      store: the images, packed or decoded on the way.
-      run: the run directory: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
-      mesh: the devices; None takes all there are.
+      cfg: config of the run; its image size becomes the store's.
+      store: images and labels, packed or decoded on the way.
+      run: run directory to write: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
+      mesh: devices to train on; None takes all there are.
       progress: show a bar.
-      stopped: asked between chunks; a signal number saves and ends the run.
+      stopped: function that is asked between chunks; a signal's number saves and ends the run.
 
     Raises:
       InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
@@ -75,61 +95,179 @@ def train(
     """
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
-    check_batch_size(cfg.batch_size, mesh)
-    if cfg.dtype == "bfloat16":
-        check_dtype(cfg.dtype, mesh)
+    check_batch_size(cfg.loop.batch_size, mesh)
+    if cfg.loop.dtype == "bfloat16":
+        check_dtype(cfg.loop.dtype, mesh)
     rows = store.indices("train")
-    total = cfg.total_steps(len(rows))
     check_same("settings or data", f"{cfg} {store.checksum}")
-
+    member = Member(run.name, cfg, make_task(cfg, store, mesh), run)
+    task, whole = member.task, replicated(mesh)
+    total = 1 if task.closed_form else cfg.loop.total_steps(len(rows))
+    hyper = put(Hyper.of(cfg.optimizer, total), whole)
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
-    whole = replicated(mesh)
-    with (
-        ThreadPoolExecutor(2) as beside,
-        claimed(run, cfg),
-        recorded(run, store, total) as call,
-        Checkpoints(run) as checkpoints,
-    ):
-        resumed = checkpoints.restore(state_shapes(cfg, mesh))
+    with contextlib.ExitStack() as stack:
+        beside = stack.enter_context(ThreadPoolExecutor(2))
+        member.open(stack, store, total)
+        like = state_shapes(task, hyper, mesh)
+        resumed = member.checkpoints.restore(like)
         step = int(resumed.step) if resumed else 0
         if step >= total:
-            call.ended(step)
-            return Outcome(step, total, None, None)
+            member.call.ended(step)
+            return Ending(step, total, None, None)
         read = [share(part) for part in (rows, store.indices("validation"))]
         checking = beside.submit(store.verify, *read)
-        feed = Feed.of_run(cfg, store.images, rows, key=order_key, mesh=mesh)
-        compiling = beside.submit(compile_chunk, cfg, mesh, feed.shapes)  # most of what a start takes
-        state = resumed or init_state(init_key, cfg=cfg, mesh=mesh)
-        hyper = put(hyperparameters(cfg, total), whole)
-        validate = Validation(cfg, store, run, mesh)
+        bar = Progress(step, total, shown=progress and is_main())
+        stack.callback(bar.close)
+        if task.closed_form:
+            checking.result()
+            return _solve(member, store, rows, init_key, hyper, Validation(store, mesh), stack, bar)
+        feed = Feed.of_run(cfg.loop, store, rows, labels=task.labels, key=order_key, mesh=mesh)
+        compiling = beside.submit(compile_chunk, like, feed.shapes, task, hyper, mesh)  # most of what a start takes
+        on_device = put(task, whole)
+        state = resumed or init_state(on_device, init_key, hyper, mesh=mesh)
+        validation = Validation(store, mesh)
+        program = compiling.result()
+        checking.result()  # before the first step: nothing is learnt from damaged images
+        bar.say(f"compiled in {program.seconds:.1f} s, beside the rest of the start")
+        member.start(stack, step, Hyper.of(cfg.optimizer, total), program.seconds, validation)
         stop = Stopped(stopped, mesh)
-        with Log(run, step, total, progress=progress) if is_main() else NoLog() as log:
-            program = compiling.result()
-            checking.result()  # before the first step: nothing is learnt from damaged images
-            report = Report(cfg, log, total, program.seconds, last_good=checkpoints.last_step)
-            chunks = feed.chunks(step)
-            while True:
-                count = min(cfg.chunk_steps, total - step)
-                with jax.transfer_guard("disallow"):  # but for what is asked for by name
-                    chunk = next(chunks)
-                    steps = put(np.int32(count), whole)
-                    stop.ask()
-                    state, metrics = program.run(state, chunk, steps, step_key, hyper)
-                step += count
-                report.add(step, count, metrics)  # reads the chunk before this one, while this one runs
-                signum = stop.answer()
-                due = step == total or step // cfg.eval_every > (step - count) // cfg.eval_every
-                if due or signum:
-                    report.flush()  # a state that is not finite is never saved
-                    scores = validate(step, state.variables) if due else None
-                    if scores:
-                        report.validation(step, scores)
-                    log.sync()  # a checkpoint is never ahead of its rows: those after it are dropped on resuming
-                    checkpoints.save(step, state, scores.objective if scores else np.inf)
-                    report.saved(step)
-                    if signum or step == total:
-                        call.ended(step, signum)
-                        return Outcome(step, total, scores, signum)
+        engine = _One(state, feed.chunks(step), (step_key, on_device, hyper), program.run, mesh, stop)
+        step, signum = drive(engine, [member], cfg.loop, step, total, stop.answer, Pace(cfg.loop.batch_size), bar)
+        member.call.ended(step, signum)
+        return Ending(step, total, member.scores, signum)
+
+
+class _One:
+    """The engine of one run, its batches split over the devices."""
+
+    def __init__(
+        self, state: State, chunks: Iterator[Chunk], fixed: tuple[Any, ...], run: Callable, mesh: Mesh, stop: Stopped
+    ) -> None:
+        self._state, self._chunks, self._fixed, self._run, self._mesh, self._stop = (
+            state,
+            chunks,
+            fixed,
+            run,
+            mesh,
+            stop,
+        )
+
+    def advance(self, step: int, count: int) -> Metrics:
+        chunk = next(self._chunks)
+        steps = put(np.int32(count), replicated(self._mesh))
+        self._stop.ask()
+        self._state, metrics = self._run(self._state, chunk, steps, *self._fixed)
+        return metrics
+
+    def metrics(self, found: Any, i: int) -> dict[str, np.ndarray]:
+        return found
+
+    def states(self) -> Iterator[State]:
+        yield self._state
+
+
+class Pace:
+    """Images a second, summed over the runs, from when the metrics of one chunk came to when the next ones did."""
+
+    def __init__(self, images_per_step: int) -> None:
+        self._images, self._last = images_per_step, time.perf_counter()
+        self.rates: list[float] = []
+
+    def came(self, count: int) -> float:
+        """The metrics of `count` steps are here: their rate."""
+        now = time.perf_counter()
+        self.rates.append(count * self._images / (now - self._last))
+        self._last = now
+        return self.rates[-1]
+
+    def restart(self) -> None:
+        """What lies between, such as a validation, does not count."""
+        self._last = time.perf_counter()
+
+
+def drive(
+    engine: Engine,
+    members: Sequence[Member],
+    loop: LoopConfig,
+    step: int,
+    total: int,
+    asked: Callable[[], int | None],
+    pace: Pace,
+    bar: Progress,
+    saved: Callable[[], None] = lambda: None,
+) -> tuple[int, int | None]:
+    """Trains from `step` to `total`, or until a signal, or until no member is left.
+
+    Metrics are read one chunk late, so that the device never waits for the host. A member with a loss not finite ends
+    there, with its last good checkpoint, and the others go on; where it is the only one, its error is raised.
+    `saved` is called after checkpoints.
+
+    Returns:
+      The steps done, and the signal's number or None.
+    """
+
+    def report(step: int, count: int, metrics: Metrics) -> None:
+        found, rate, row = jax.device_get(metrics), pace.came(count), {}
+        for i, member in enumerate(members):
+            if member.failed:
+                continue
+            try:
+                row = member.add(step, count, engine.metrics(found, i), rate / len(members))
+            except InputError as error:
+                if len(members) == 1:
+                    raise
+                member.failed = str(error)
+        alive = sum(not member.failed for member in members)
+        shown = {name: f"{value:.4g}" for name, value in row.items()} if len(members) == 1 else {"models": f"{alive}"}
+        bar.advance(count, shown | {"images/s": f"{rate:.0f}"})
+
+    waiting: tuple[int, int, Metrics] | None = None
+    signum = None
+    while step < total and not signum and not all(member.failed for member in members):
+        count = min(loop.chunk_steps, total - step)
+        with jax.transfer_guard("disallow"):  # but for what is asked for by name
+            metrics = engine.advance(step, count)
+        step += count
+        before, waiting = waiting, (step, count, metrics)
+        if before:
+            report(*before)  # the chunk before this one, while this one runs
+        signum = asked()
+        due = step == total or step // loop.eval_every > (step - count) // loop.eval_every
+        if due or signum:
+            report(*waiting)  # a state that is not finite is never saved
+            waiting = None
+            for member, state in zip(members, engine.states(), strict=True):
+                if not member.failed:
+                    member.save(step, state, due, bar.say)
+            saved()
+            pace.restart()
+    return step, signum
+
+
+def _solve(
+    member: Member,
+    store: Store,
+    rows: np.ndarray,
+    key: jax.Array,
+    hyper: Hyper,
+    validation: Validation,
+    stack: contextlib.ExitStack,
+    bar: Progress,
+) -> Ending:
+    """A run whose task has a closed form: it is solved, validated and saved as step 1 of 1."""
+    began = time.perf_counter()
+    variables = member.task.solve(store.images, rows, validation.mesh)
+    bar.say(f"solved in {time.perf_counter() - began:.1f} s")
+    whole = replicated(validation.mesh)
+    state = init_state(put(member.task, whole), key, hyper, mesh=validation.mesh)
+    variables = put(variables, whole)
+    average = None if state.average is None else variables
+    state = state._replace(step=put(np.int32(1), whole), variables=variables, average=average)
+    member.start(stack, 0, hyper, 0.0, validation)
+    member.save(1, state, True, bar.say)
+    bar.advance(1, {})
+    member.call.ended(1)
+    return Ending(1, 1, member.scores, None)
 
 
 def run_keys(seed: int, mesh: Mesh) -> jax.Array:
@@ -139,86 +277,3 @@ def run_keys(seed: int, mesh: Mesh) -> jax.Array:
     2.6 s against 0.1 s), and accelerators longer to run.
     """
     return put(jax.random.split(jax.random.key(seed, impl="rbg"), 3), replicated(mesh))
-
-
-class Validation:
-    """Scores a sample of the validation split, and draws originals over reconstructions."""
-
-    def __init__(self, cfg: Config, store: PackedStore | DecodedStore, run: Path, mesh: Mesh) -> None:
-        module = make_model(cfg, mesh)
-        rows = store.indices("validation")
-        self._rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]
-        self._cfg, self._images, self._run, self._mesh = cfg, store.images, run, mesh
-        self._encode, self._decode = vae.Encode(module), vae.Decode(module)
-        self._posterior = jax.jit(self._encode)
-        self._shown = np.asarray(store.images[self._rows[:10]])
-
-    def __call__(self, step: int, variables: Any) -> Scores:
-        """Scores `variables` and writes figures/step-….png."""
-        mean, _ = self._posterior(variables, self._shown)
-        recon = split_grid(render_grid(self._decode, variables, mean[None]), 1, len(self._shown))
-        if is_main():
-            sheet = labelled(np.concatenate([self._shown[None], recon]), title=f"step {step}")
-            save_png(self._run / "figures" / f"step-{step:07d}.png", sheet)
-        return evaluate(self._encode, self._decode, variables, self._cfg, self._images, self._rows, mesh=self._mesh)
-
-
-class Report:
-    """Training metrics to the log, one chunk late, so that the device never waits for the host."""
-
-    def __init__(
-        self, cfg: Config, log: Log | NoLog, total: int, compile_seconds: float, last_good: int | None
-    ) -> None:
-        self._cfg, self._log, self._last_good = cfg, log, last_good
-        self._rate = learning_rate(cfg, cfg.learning_rate, total)
-        self._waiting: tuple[int, int, Metrics] | None = None
-        self._clock = time.perf_counter()
-        self._compiled: dict[str, float] = {"compile_seconds": compile_seconds}  # of the first row alone
-        weights = loss.loss_weights(cfg)
-        log.say(" ".join(f"{name}={value:.6g}" for name, value in weights._asdict().items()))
-        log.say(f"compiled in {compile_seconds:.1f} s, beside the rest of the start")
-
-    def add(self, step: int, count: int, metrics: Metrics) -> None:
-        """Takes the metrics [k] of the `count` steps that end at `step`, and reports those taken before."""
-        before, self._waiting = self._waiting, (step, count, metrics)
-        if before:
-            self._report(*before)
-
-    def flush(self) -> None:
-        """Reports what is waiting. Raises `InputError` if a loss was not finite."""
-        before, self._waiting = self._waiting, None
-        if before:
-            self._report(*before)
-
-    def _report(self, step: int, count: int, metrics: Metrics) -> None:
-        values = {name: rows[:count] for name, rows in jax.device_get(metrics)._asdict().items()}
-        bad = np.flatnonzero(~np.isfinite(values["loss"]))
-        if len(bad):
-            kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
-            raise InputError(
-                f"the loss is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
-                f"train anew with a learning rate below {self._cfg.learning_rate:g}"
-            )
-        now = time.perf_counter()
-        seconds, self._clock = now - self._clock, now
-        row = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
-        row["learning_rate"] = float(np.asarray(self._rate(step)))
-        self._log.write(step, "train", row)
-        rate = count * self._cfg.batch_size / seconds
-        self._log.write_times(step, {"images_per_s": rate} | self._compiled)
-        self._compiled = {}
-        shown = {name: f"{row[name]:.4g}" for name in ("loss", "error", "kl")}
-        self._log.advance(count, shown | {"images/s": f"{rate:.0f}"})
-
-    def validation(self, step: int, scores: Scores) -> None:
-        """Reports scores."""
-        weights = loss.loss_weights(self._cfg)._asdict()
-        self._log.write(step, "validation", scores._asdict() | weights)
-        self._log.say(
-            f"step {step}: validation objective {scores.objective:.2f} (error {scores.error:.5f}, "
-            f"KL {scores.kl:.1f} nats, {scores.bits_per_dim:.3f} bits/dim)"
-        )
-
-    def saved(self, step: int) -> None:
-        """Takes note of a checkpoint; the clock of the training rate starts anew."""
-        self._last_good, self._clock = step, time.perf_counter()

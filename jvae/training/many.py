@@ -1,22 +1,24 @@
-"""A chunk of steps of many models in one compiled call: `vmap` over the train steps, the models split over devices.
+"""A chunk of steps of many runs of one task in one compiled call: `vmap` over the steps, the runs split over devices.
 
-On a CPU the models of a device go one after another, still in one call.
+On a CPU the runs of a device go one after another, still in one call.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.extend.random
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh
 
-from jvae.config import Config
-from jvae.data.feed import chunk_order
+from jvae.data.feed import Batch, chunk_order
 from jvae.runtime.mesh import on_accelerator, over_models
-from jvae.training.state import Hyperparameters, State, make_model, make_optimizer
+from jvae.training.state import State
 from jvae.training.step import Metrics, train_steps
+from jvae.training.task import Hyper, Task
 
 
 def _rbg(data: jax.Array) -> jax.Array:
@@ -48,47 +50,83 @@ ONE_BY_ONE = jax.extend.random.define_prng_impl(
 )
 
 
-@partial(jax.jit, static_argnames=("cfg", "mesh"), donate_argnames="state")
+Numbers = list[Any]
+"""The scalars of a task and its hyperparameters: what runs of one sweep may differ in, [m] each of m runs."""
+
+
+def divided(tasks: Sequence[Task], hypers: Sequence[Hyper]) -> tuple[Numbers, list[Any], Any]:
+    """What the tasks of m runs have each for itself, and what they share.
+
+    Returns:
+      numbers: scalars, stacked to [m].
+      arrays: those of the first; frozen networks and the like are the same in all.
+      structure: by which `assembled` puts a task and its hyperparameters together again.
+    """
+    leaves = [jax.tree.leaves(pair) for pair in zip(tasks, hypers, strict=True)]
+    numbers = [np.stack(each) for each in zip(*leaves, strict=True) if np.ndim(each[0]) == 0]
+    return numbers, [leaf for leaf in leaves[0] if np.ndim(leaf)], _structure((tasks[0], hypers[0]))
+
+
+def _structure(pair: Any) -> Any:
+    leaves, tree = jax.tree.flatten(pair)
+    return tree, tuple(np.ndim(leaf) == 0 for leaf in leaves)
+
+
+def assembled(structure: Any, numbers: Numbers, arrays: list[Any]) -> tuple[Task, Hyper]:
+    """A task and its hyperparameters, of one run's numbers and what all share; see `divided`."""
+    tree, scalar = structure
+    own, shared = iter(numbers), iter(arrays)
+    return jax.tree.unflatten(tree, [next(own) if each else next(shared) for each in scalar])
+
+
+@partial(jax.jit, static_argnames=("structure", "b", "k", "mesh"), donate_argnames="state")
 def sweep_chunk(
     state: State,
     step_keys: jax.Array,
     order_keys: jax.Array,
-    hyper: Hyperparameters,
-    images: jax.Array,
+    numbers: Numbers,
+    data: Batch,
+    arrays: list[Any],
     step: jax.Array,
     count: jax.Array,
     *,
-    cfg: Config,
+    structure: Any,
+    b: int,
+    k: int,
     mesh: Mesh,
 ) -> tuple[State, Metrics]:
-    """The first `count` of cfg.chunk_steps steps of m models, in one call.
+    """The first `count` of k steps of m runs, in one call.
 
     Args:
-      state: of the models, every leaf [m,…], split over the devices; donated.
+      state: of the runs, every leaf [m,…], split over the devices; donated.
       step_keys: uint32 [m,4], the data of each run's key.
-      order_keys: uint32 [m,4], likewise of the order of the images; or [4], and all models see the same batches.
-      hyper: every one [m].
-      images: uint8 [n,h,w,3], every training image, whole on every device.
+      order_keys: uint32 [m,4], likewise of the order of the images; or [4], and all runs see the same batches.
+      numbers: see `divided`, every one [m].
+      data: every training image and its labels, [n,…], whole on every device, as is what follows.
+      arrays: see `divided`.
       step: int32 scalar, of the state.
       count: int32 scalar.
-      cfg: what the models share.
-      mesh: of the models.
+      structure: see `divided`.
+      b: images a step, of each run.
+      k: steps.
+      mesh: of the runs.
 
     Returns:
       The state after the steps, and metrics [m,k], NaN past `count`.
     """
-    model = make_model(cfg, mesh)
     own_order = order_keys.ndim == 2
 
-    def one(state, step_key, order_key, hyper, images, step, count):
+    def one(state, step_key, order_key, numbers, data, arrays, step, count):
         wrap = partial(jax.random.wrap_key_data, impl=ONE_BY_ONE)
-        order = chunk_order(wrap(order_key), step, n=len(images), b=cfg.batch_size, k=cfg.chunk_steps)  # [k,b]
-        tx, weight = make_optimizer(cfg, hyper), hyper.r_loss_factor
-        return train_steps(
-            model, tx, weight, lambda i: images[order[i]], state, count, wrap(step_key), length=cfg.chunk_steps
-        )
+        order = chunk_order(wrap(order_key), step, n=len(data.images), b=b, k=k)  # [k,b]
+        task, hyper = assembled(structure, numbers, arrays)
 
-    split = (True, True, own_order, True, False, False, False)
+        def batch(i: jax.Array) -> Batch:
+            return jax.tree.map(lambda array: array[order[i]], data)
+
+        return train_steps(task, batch, state, count, wrap(step_key), hyper, length=k)
+
+    split = (True, True, own_order, True, False, False, False, False)
 
     def in_turn(*args):
         own = tuple(x for x, each in zip(args, split, strict=True) if each)
@@ -101,6 +139,5 @@ def sweep_chunk(
 
     # A model fills a CPU by itself, and several at once leave its caches: four were half as fast, each, as one by one.
     at_once = jax.vmap(one, in_axes=tuple(0 if each else None for each in split))
-    return over_models(at_once if on_accelerator(mesh) else in_turn, mesh, split)(
-        state, step_keys, order_keys, hyper, images, step, count
-    )
+    run: Callable = over_models(at_once if on_accelerator(mesh) else in_turn, mesh, split)
+    return run(state, step_keys, order_keys, numbers, data, arrays, step, count)

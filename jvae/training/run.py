@@ -1,40 +1,134 @@
 """A run directory: whose it is, what config made it, which checkpoints it has."""
 
 import contextlib
+import dataclasses
+import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from jvae.config import Config
-from jvae.errors import InputError
+from jax.sharding import Mesh
+
+from jvae.config import PARTS, Config, LoopConfig, OptimizerConfig
+from jvae.errors import InputError, damaged
 from jvae.io.fields import build, read_object
 from jvae.io.files import locked, replacing, seal, unseal
+from jvae.models.registry import MODELS
+from jvae.registry import find, name_of
+from jvae.runtime.mesh import compute_dtype
 from jvae.runtime.processes import is_main, meet
+from jvae.training.tasks import TASKS
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "damaged"
 LOCK = ".lock"
+FORMAT = 2  # of CONFIG; raised when what an older jvae wrote can no longer be read
+FREE = ("steps", "epochs", "chunk_steps", "residency", "eval_every")  # may change from one call to the next
+
+
+class Record(NamedTuple):
+    """What a run directory says of the run.
+
+    Attributes:
+      config: of the run.
+      labels: the attributes that its task learns from; none for most.
+    """
+
+    config: Config
+    labels: tuple[str, ...] = ()
+
+    def task(self, mesh: Mesh) -> Any:
+        """The run's `Task`, not prepared: it says how its variables are laid out."""
+        return self.config.objective.task(self.config.model, self.labels, compute_dtype(self.config.loop.dtype, mesh))
+
+
+def to_fields(cfg: Config) -> dict[str, Any]:
+    """A config as JSON's values, its model and objective by name."""
+    fields = json.loads(json.dumps(dataclasses.asdict(cfg)))  # tuples as lists, as they will be read
+    fields["model"] = {"name": name_of(MODELS, type(cfg.model)), **fields["model"]}
+    fields["objective"] = {"name": name_of(TASKS, type(cfg.objective)), **fields["objective"]}
+    return fields
+
+
+def from_fields(fields: dict[str, Any], what: str) -> Config:
+    """The config that `to_fields` gave.
+
+    Args:
+      fields: JSON's values.
+      what: to call it in an error.
+
+    Raises:
+      InputError: it is none, or names a model or an objective that is not registered.
+    """
+    parts: dict[str, Any] = {}
+    for name in PARTS:
+        if not isinstance(fields.get(name), dict):
+            raise damaged(what, f"it has no {name}")
+        values = dict(fields[name])
+        if name in ("model", "objective"):
+            try:
+                cls = find(name, MODELS if name == "model" else TASKS, str(values.pop("name", "")))
+            except InputError as error:
+                raise InputError(f"{what}: {error}; one of your own needs its line in the registry") from None
+        else:
+            cls = LoopConfig if name == "loop" else OptimizerConfig
+        parts[name] = build(cls, values, f"{name} in {what}")
+    rest = build(_Rest, {name: value for name, value in fields.items() if name not in parts}, what)
+    return Config(**parts, seed=rest.seed, preset=rest.preset)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rest:
+    """What a config has beside its parts."""
+
+    seed: int
+    preset: str
+
+
+def read_record(run: str | os.PathLike[str]) -> Record:
+    """What a run directory says of the run.
+
+    Raises:
+      InputError: it is no run directory, an older or a newer jvae wrote it, or its config is damaged.
+    """
+    path = Path(run) / CONFIG
+    if not path.is_file():
+        raise InputError(f"{run} is no run directory, it has no {CONFIG}: make one with jvae train --out {run}")
+
+    def damage(error: ValueError) -> InputError:
+        return InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out")
+
+    try:
+        fields = read_object(path.read_bytes(), "it")
+    except ValueError as error:
+        raise damage(error) from None
+    version, form = str(fields.get("version", "0.1")), fields.get("format", 1)
+    if form != FORMAT:
+        way = "train anew with another --out" if isinstance(form, int) and form < FORMAT else "update jvae"
+        raise InputError(f"{run} was written by jvae {version}, whose runs this version does not read: {way}")
+    try:
+        fields = unseal(fields)
+    except ValueError as error:
+        raise damage(error) from None
+    labels = fields.pop("labels", None)
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise damaged(str(path), "its labels are no list of names")
+    for name in ("version", "format"):
+        fields.pop(name, None)
+    return Record(from_fields(fields, str(path)), tuple(labels))
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
-    """The config of a run directory. Raises `InputError` if it is no run, or its config is damaged."""
-    path = Path(run) / CONFIG
-    if not path.is_file():
-        raise InputError(
-            f"{run} is no run directory, it has no {CONFIG}: make one with experiments/train.py --out {run}"
-        )
-    try:
-        fields = unseal(read_object(path.read_bytes(), "it"), older=True)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}): put back a copy, or train anew with another --out") from None
-    return build(Config, fields, str(path))
+    """The config of a run directory. Raises `InputError` as `read_record`."""
+    return read_record(run).config
 
 
 @contextlib.contextmanager
-def claimed(run: Path, cfg: Config) -> Iterator[None]:
-    """While entered, `run` is the directory of `cfg`, see `claim_run`, and no other process trains in it.
+def claimed(run: Path, record: Record) -> Iterator[None]:
+    """While entered, `run` is the directory of `record`, see `claim_run`, and no other process trains in it.
 
     Raises:
       InputError: another one does.
@@ -43,13 +137,13 @@ def claimed(run: Path, cfg: Config) -> Iterator[None]:
         raise InputError(f"{run} exists and is no run directory: give another --out")
     with locked(run / LOCK, run) if is_main() else contextlib.nullcontext():
         if is_main():
-            claim_run(run, cfg)
+            claim_run(run, record)
         meet("the run is claimed")
         yield
 
 
-def claim_run(run: Path, cfg: Config) -> None:
-    """Makes `run` the directory of `cfg`, or checks that it already is.
+def claim_run(run: Path, record: Record) -> None:
+    """Makes `run` the directory of `record`, or checks that it already is.
 
     Once there is a checkpoint, the length (steps, epochs) may change from one call to the next, to train on, and so may
     what does not change the result. A run that failed before its first checkpoint may start anew with any settings.
@@ -57,17 +151,36 @@ def claim_run(run: Path, cfg: Config) -> None:
     Raises:
       InputError: the directory holds checkpoints of another config, or files that are no run's.
     """
-    free = dict.fromkeys(("steps", "epochs", "chunk_steps", "residency", "eval_every"))
     if (run / CONFIG).is_file():
-        before = read_config(run)
-        ours, theirs = vars(cfg) | free, vars(before) | free
-        differing = [f"{k}={theirs[k]} (now {ours[k]})" for k in ours if ours[k] != theirs[k]]
+        ours, theirs = _lasting(record), _lasting(read_record(run))
+        differing = [f"{k}={theirs.get(k)} (now {v})" for k, v in ours.items() if v != theirs.get(k)]
         if differing and steps_of(run):
             raise InputError(f"{run} holds a run with {', '.join(differing)}: give the same settings, or another --out")
     elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
+    about = {"version": importlib.metadata.version("jvae"), "format": FORMAT, "labels": list(record.labels)}
     with replacing(run / CONFIG) as part:
-        part.write_text(json.dumps(seal(json.loads(cfg.to_json())), indent=1) + "\n")
+        part.write_text(json.dumps(seal(about | to_fields(record.config)), indent=1) + "\n")
+
+
+def settings(cfg: Config) -> dict[str, Any]:
+    """Every setting by its name, the model and the objective by theirs.
+
+    Where two parts have a setting of one name, the later one's has its part before it: "objective.dropout".
+    """
+    found: dict[str, Any] = {}
+    for name, value in to_fields(cfg).items():
+        if name in PARTS:
+            for key, item in value.items():
+                found[name if key == "name" else f"{name}.{key}" if key in found else key] = item
+        else:
+            found[name] = value
+    return found
+
+
+def _lasting(record: Record) -> dict[str, Any]:
+    """What may not change once there is a checkpoint, by name."""
+    return {k: v for k, v in settings(record.config).items() if k not in FREE} | {"labels": record.labels}
 
 
 def steps_of(run: Path) -> list[int]:
@@ -79,8 +192,8 @@ def steps_of(run: Path) -> list[int]:
 def move_aside(run: Path, step: int) -> Path:
     """Moves the checkpoint of `step` to RUN/damaged, under a name that is free there."""
     (run / DAMAGED).mkdir(exist_ok=True)
-    place, n = run / DAMAGED / str(step), 1
-    while place.exists():
-        place, n = run / DAMAGED / f"{step}-{n}", n + 1
-    (run / CHECKPOINTS / str(step)).rename(place)
-    return place
+    aside, n = run / DAMAGED / str(step), 1
+    while aside.exists():
+        aside, n = run / DAMAGED / f"{step}-{n}", n + 1
+    (run / CHECKPOINTS / str(step)).rename(aside)
+    return aside

@@ -1,4 +1,4 @@
-"""One optimiser step, and k of them compiled into one call."""
+"""One optimiser step of any task, and k of them compiled into one call."""
 
 import functools
 import time
@@ -11,92 +11,55 @@ import optax
 from jax import lax
 from jax.sharding import Mesh
 
-from jvae.config import Config
-from jvae.data.feed import Chunk, select
-from jvae.models import loss
-from jvae.models.vae import VAE, to_float, train_pass
+from jvae.data.feed import Batch, Chunk, select
 from jvae.runtime.mesh import replicated
-from jvae.training.state import (
-    Hyperparameters,
-    State,
-    averaged,
-    hyperparameters,
-    make_model,
-    make_optimizer,
-    state_shapes,
-)
+from jvae.training.state import State, averaged
+from jvae.training.task import Hyper, Task
+
+Metrics = dict[str, jax.Array]
+"""Batch means of one step (or [k] of them) by name, float32: "loss", the task's parts, and "grad_norm"."""
 
 
-class Metrics(NamedTuple):
-    """Batch means of one step (or [k] of them), float32.
-
-    Attributes:
-      loss: r_loss_factor · error + kl, with a sampled z.
-      error: squared error, mean over pixels and channels, values in [0, 1].
-      kl: nats per image, summed over z.
-      grad_norm: global norm of the gradient.
-    """
-
-    loss: jax.Array
-    error: jax.Array
-    kl: jax.Array
-    grad_norm: jax.Array
-
-
-def train_step(
-    model: VAE,
-    tx: optax.GradientTransformation,
-    weight: float | jax.Array,
-    state: State,
-    images: jax.Array,
-    key: jax.Array,
-) -> tuple[State, Metrics]:
+def train_step(task: Task, state: State, batch: Batch, key: jax.Array, hyper: Hyper) -> tuple[State, Metrics]:
     """One step of gradient descent on the mean loss of a batch.
 
     Args:
-      model: the module.
-      tx: its optimiser.
-      weight: r_loss_factor, of the squared error beside the KL.
+      task: what is trained.
       state: before the step.
-      images: uint8 [b,h,w,3].
+      batch: images uint8 [b,h,w,3], and the labels that the task asks for.
       key: the run's key; the step's own is folded from it, so a resumed run draws the same numbers.
+      hyper: of the optimiser.
 
     Returns:
       The state after the step, and the batch's metrics.
     """
-    x = to_float(images)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
-        recon, posterior, batch_stats = train_pass(
-            model, params, state.batch_stats, x, jax.random.fold_in(key, state.step)
-        )
-        error = jnp.mean(loss.squared_error(x, recon))
-        kl = jnp.mean(loss.kl_divergence(*posterior))
-        return weight * error + kl, (error, kl, batch_stats)
+        variables = {**state.variables, "params": params}
+        found = task.loss(variables, batch, jax.random.fold_in(key, state.step), state.step)
+        parts = {name: jnp.mean(values) for name, values in found.parts.items()}
+        return jnp.mean(found.values), (parts, found.collections)
 
-    (value, (error, kl, batch_stats)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    metrics = Metrics(value, error, kl, optax.tree.norm(grads))
-    trained = {"params": params, "batch_stats": batch_stats}
-    average = averaged(state.average, trained, model.cfg.ema_decay, state.step)
-    return State(state.step + 1, **trained, opt_state=opt_state, average=average), metrics
+    params = state.variables["params"]
+    (value, (parts, collections)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+    updates, opt_state = task.optimizer(hyper).update(grads, state.opt_state, params)
+    variables = {**state.variables, **collections, "params": optax.apply_updates(params, updates)}
+    average = averaged(state.average, variables, hyper.optimizer.ema_decay, state.step)
+    metrics = {"loss": value, **parts, "grad_norm": optax.tree.norm(grads)}
+    return State(state.step + 1, variables, opt_state, average), metrics
 
 
 def train_steps(
-    model: VAE,
-    tx: optax.GradientTransformation,
-    weight: float | jax.Array,
-    batch: Callable[[jax.Array], jax.Array],
+    task: Task,
+    batch: Callable[[jax.Array], Batch],
     state: State,
     count: jax.Array,
     key: jax.Array,
+    hyper: Hyper,
     *,
     length: int,
 ) -> tuple[State, Metrics]:
-    """The first `count` of k = `length` steps, traced once; `batch` gives the uint8 images [b,h,w,3] of step i.
-
-    The rest is as in `train_step`.
+    """The first `count` of k = `length` steps; `batch` gives the batch of step i. The rest is as in `train_step`.
 
     Returns:
       The state after the steps, and metrics [k], NaN past `count`.
@@ -104,16 +67,17 @@ def train_steps(
 
     def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
         state, history = carry
-        state, metrics = train_step(model, tx, weight, state, batch(i), key)
-        return state, Metrics(*(rows.at[i].set(value) for rows, value in zip(history, metrics, strict=True)))
+        state, metrics = train_step(task, state, batch(i), key, hyper)
+        return state, {name: rows.at[i].set(metrics[name]) for name, rows in history.items()}
 
-    history = Metrics(*[jnp.full((length,), jnp.nan, jnp.float32)] * len(Metrics._fields))
+    names = jax.eval_shape(lambda: task.loss(state.variables, batch(jnp.int32(0)), key, state.step)).parts
+    history = {name: jnp.full((length,), jnp.nan, jnp.float32) for name in ("loss", *names, "grad_norm")}
     return lax.fori_loop(0, count, body, (state, history))
 
 
-@functools.partial(jax.jit, static_argnames=("cfg", "mesh"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnames="mesh", donate_argnames="state")
 def train_chunk(
-    state: State, chunk: Chunk, count: jax.Array, key: jax.Array, hyper: Hyperparameters, *, cfg: Config, mesh: Mesh
+    state: State, chunk: Chunk, count: jax.Array, key: jax.Array, task: Task, hyper: Hyper, *, mesh: Mesh
 ) -> tuple[State, Metrics]:
     """The compiled loop: the first `count` steps of a chunk in one call.
 
@@ -121,45 +85,52 @@ def train_chunk(
 
     Args:
       state: before the steps; donated.
-      chunk: k = cfg.chunk_steps batches.
+      chunk: k batches.
       count: int32 scalar, at most k.
       key: the run's.
-      hyper: of the run; `cfg` says nothing of these numbers.
-      cfg: of the run.
+      task: what is trained; what is static of it shapes the program, its arrays are arguments.
+      hyper: of the optimiser, likewise.
       mesh: the devices.
 
     Returns:
       The state after the steps, and metrics [k], NaN past `count`.
     """
-    model, tx, weight = make_model(cfg, mesh), make_optimizer(cfg, hyper), hyper.r_loss_factor
-    out = train_steps(model, tx, weight, lambda i: select(chunk, i, mesh), state, count, key, length=cfg.chunk_steps)
+    out = train_steps(task, lambda i: select(chunk, i, mesh), state, count, key, hyper, length=chunk.steps)
     return lax.with_sharding_constraint(out, replicated(mesh))
 
 
 class Program(NamedTuple):
-    """`train_chunk` compiled for one run: called with state, chunk, count, key and hyperparameters.
+    """`train_chunk` compiled for one run: called with its positional arguments.
 
     Attributes:
       run: the program.
       seconds: that tracing and compiling took.
     """
 
-    run: Callable[[State, Chunk, jax.Array, jax.Array, Hyperparameters], tuple[State, Metrics]]
+    run: Callable[[State, Chunk, jax.Array, jax.Array, Task, Hyper], tuple[State, Metrics]]
     seconds: float
 
 
-@functools.lru_cache(maxsize=8)
-def compile_chunk(cfg: Config, mesh: Mesh, chunk: Chunk) -> Program:
+def compile_chunk(state: State, chunk: Chunk, task: Task, hyper: Hyper, mesh: Mesh) -> Program:
     """Compiles `train_chunk` ahead of its first call, so that it may go on while the rest of a run is prepared.
 
     Args:
-      cfg: of the run.
+      state: arrays, or `jax.ShapeDtypeStruct`, as everything here; only the shapes matter.
+      chunk: of the feed.
+      task: what is trained.
+      hyper: of the optimiser.
       mesh: the devices.
-      chunk: of shapes instead of arrays.
     """
-    start = time.perf_counter()
-    state, whole = state_shapes(cfg, mesh), replicated(mesh)
-    rest = jax.eval_shape(lambda: (jnp.int32(0), jax.random.key(0, impl="rbg"), hyperparameters(cfg, 1)))
+    whole = replicated(mesh)
+    rest = jax.eval_shape(lambda *given: (jnp.int32(0), jax.random.key(0, impl="rbg"), *given), task, hyper)
     rest = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), rest)
-    lowered = train_chunk.lower(state, chunk, *rest, cfg=cfg, mesh=mesh)
+    leaves, structure = jax.tree.flatten((state, chunk, *rest))
+    described = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for x in leaves)
+    return _compiled(structure, described, mesh)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], mesh: Mesh) -> Program:
+    start = time.perf_counter()
+    lowered = train_chunk.lower(*jax.tree.unflatten(structure, leaves), mesh=mesh)
     return Program(lowered.compile(), time.perf_counter() - start)

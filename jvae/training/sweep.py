@@ -1,14 +1,16 @@
-"""Many models at once: whole training runs side by side in one compiled program.
+"""Many runs at once: whole trainings side by side in one compiled program.
 
-A model this small leaves most of an accelerator idle. Here m of them, of one architecture, that differ in seed, peak
-learning rate and loss weight, take each step together: `vmap` over the train step, the models split over the devices.
-Each model's directory is a run like any other: `jvae.load` reads it, and `train` goes on with it.
+A model this small leaves most of an accelerator idle. Here m runs of one task, that differ in seed and in numbers that
+are arguments of the program (learning rate, loss weights), take each step together: `vmap` over the train step, the
+runs split over the devices. Each has a directory like any other: `jvae.load` reads it, and `train` goes on with it.
 """
 
 import contextlib
+import functools
+import itertools
 import json
+import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,39 +19,55 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from jvae.config import Config
-from jvae.data.feed import check_fills_a_batch, to_devices
+from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.io.files import replacing
-from jvae.models import loss, vae
-from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, replicated
-from jvae.training.checkpoint import Checkpoints
-from jvae.training.history import recorded
-from jvae.training.log import Log
-from jvae.training.loop import VALIDATION_IMAGES, Report, run_keys
-from jvae.training.many import sweep_chunk
-from jvae.training.run import claimed
-from jvae.training.state import Hyperparameters, State, hyperparameters, init_state, make_model, state_shapes
+from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
+from jvae.training.log import Progress
+from jvae.training.loop import Pace, drive, make_task, run_keys
+from jvae.training.many import divided, sweep_chunk
+from jvae.training.member import Member, Validation
+from jvae.training.run import settings
+from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics
-from jvae.training.validation import Scores, evaluate
-from jvae.training.variants import WEIGHTS, Row
+from jvae.training.task import Hyper
+from jvae.training.validation import Scores
 
 SWEEP = "sweep.json"
-MAY_DIFFER = ("seed", "learning_rate", *WEIGHTS)
 
 
-class Outcome(NamedTuple):
+class Row(NamedTuple):
+    """How one run of a sweep ended.
+
+    Attributes:
+      name: of its directory.
+      step: steps done.
+      best: name of the score that its task goes by.
+      validation: scores of the last state on the validation split; None where it was not scored.
+      test: the same on the test split.
+      failed: why it ended early, or None.
+    """
+
+    name: str
+    step: int
+    best: str
+    validation: Scores | None = None
+    test: Scores | None = None
+    failed: str | None = None
+
+
+class Swept(NamedTuple):
     """How a sweep ended.
 
     Attributes:
       step: steps done.
       total: steps of the whole sweep.
-      rows: a row a model.
-      images_per_s: images a second, summed over the models: the median of chunks, compilation and validation
-        excluded; None where no chunk was timed.
+      rows: a row a run.
+      images_per_s: images a second, summed over the runs: the median of chunks, compilation and validation excluded;
+        None where no chunk was timed.
       signum: the signal that stopped it before the end, or None.
     """
 
@@ -58,6 +76,32 @@ class Outcome(NamedTuple):
     rows: list[Row]
     images_per_s: float | None
     signum: int | None
+
+
+def grid(cfg: Config, **values: Sequence[Any]) -> dict[str, Config]:
+    """Every combination of values of some settings, by a name such as "seed=0,learning_rate=0.001,beta=2".
+
+    Args:
+      cfg: of all runs; gives what is not varied.
+      **values: of settings, by their names; those without a value are not varied.
+
+    Raises:
+      InputError: an unknown setting, a value that the config refuses, one given twice, or two loss weights at once.
+    """
+    varied = {name: given for name, given in values.items() if len(given)}
+    for name, given in varied.items():
+        if len(set(given)) < len(given):
+            raise InputError(f"{name}={' '.join(map(_shown, given))}: give each value once")
+    found = {}
+    for combination in itertools.product(*varied.values()):
+        changes = dict(zip(varied, combination, strict=True))
+        name = ",".join(f"{name}={_shown(value)}" for name, value in changes.items()) or "model"
+        found[name] = cfg.replace(**changes)
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def sweep(
@@ -69,18 +113,18 @@ def sweep(
     devices: Sequence[Any] | None = None,
     progress: bool = True,
     stopped: Callable[[], int | None] = lambda: None,
-) -> Outcome:
-    """Trains many models on a store's training split, all at once; picks up where `out` left off.
+) -> Swept:
+    """Trains many runs on a store's training split, all at once; picks up where `out` left off.
 
-    A model whose loss is not finite ends there, with its last good checkpoint; the others go on.
+    A run whose loss is not finite ends there, with its last good checkpoint; the others go on.
 
     Args:
-      configs: by name; they differ in seed, learning rate and loss weight only. `variants.grid` makes them.
+      configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
       store: the images; the training split must fit on each device.
-      out: gets a run directory a model, and sweep.json, its rows.
-      shared_batches: all models see the batches of the first, which are then read once a step; otherwise each has the
-        order of its own seed, and is the model that `train` would make of its config.
-      devices: None takes all there are; of them as many are used as the models divide over.
+      out: gets a run directory a config, and sweep.json, the rows.
+      shared_batches: all runs see the batches of the first, which are then read once a step; otherwise each has the
+        order of its own seed, and is the run that `train` would make of its config.
+      devices: None takes all there are; of them as many are used as the runs divide over.
       progress: show a bar.
       stopped: asked between chunks; a signal number saves and ends the sweep.
 
@@ -88,247 +132,181 @@ def sweep(
       InputError: configs that differ in more, images that do not fit, a split too small, a dtype that the devices
         lack, or run directories of other configs or at different steps.
     """
-    out = Path(out)
-    members = [_Member(name, c.replace(image_size=store.size), out / name) for name, c in configs.items()]
-    cfg, rows = _common(members), store.indices("train")
-    mesh = make_model_mesh(len(members), devices)
-    if cfg.dtype == "bfloat16":
-        check_dtype(cfg.dtype, mesh)
-    check_fills_a_batch(len(rows), cfg.batch_size)
-    total = cfg.total_steps(len(rows))
+    if not configs:
+        raise InputError("a sweep of no models: give at least one config")
+    out, mesh = Path(out), make_model_mesh(len(configs), devices)
+    cfgs = {name: cfg.replace(image_size=store.size) for name, cfg in configs.items()}
+    cfg, rows = next(iter(cfgs.values())), store.indices("train")
+    members = [Member(name, each, make_task(each, store, mesh), out / name) for name, each in cfgs.items()]
+    total = cfg.loop.total_steps(len(rows))
+    hypers = [Hyper.of(member.cfg.optimizer, total) for member in members]
+    _check_alike(members, hypers)
+    if cfg.loop.dtype == "bfloat16":
+        check_dtype(cfg.loop.dtype, mesh)
+    check_fills_a_batch(len(rows), cfg.loop.batch_size)
 
     with contextlib.ExitStack() as stack:
         for member in members:
             member.open(stack, store, total)
-        state, step = _begin(members, out, cfg, total, mesh)
-        score = _Scorer(cfg, store, first_device(mesh))
-        speed = _Speed(len(members) * cfg.batch_size)
-        signum, compile_seconds = None, 0.0
+        state, step = _begin(members, hypers, out, total, mesh)
+        validation = Validation(store, first_device(mesh))
+        bar = Progress(step, total, shown=progress)
+        stack.callback(bar.close)
+        signum, pace, compile_seconds, engine = None, Pace(len(members) * cfg.loop.batch_size), 0.0, None
         if step < total:
             store.verify()
-            images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
-            fixed = (*_keys_and_numbers(members, total, shared_batches, mesh), images)
-            counts = jax.device_put((np.int32(step), np.int32(1)), replicated(mesh))
             began = time.perf_counter()
-            program = sweep_chunk.lower(state, *fixed, *counts, cfg=cfg, mesh=mesh).compile()
+            engine = _Many(members, hypers, state, store, rows, shared_batches, mesh)
             compile_seconds = time.perf_counter() - began
-            waiting: tuple[int, int, Metrics] | None = None
-            bar = tqdm(total=total, initial=step, unit="step", disable=None if progress else True, dynamic_ncols=True)
-            stack.enter_context(bar)
-            if progress:
-                bar.write(f"{len(members)} models compiled in {compile_seconds:.1f} s", file=sys.stderr)
-        for member in members:
-            member.start(stack, total, compile_seconds)
-        while step < total and not signum and not all(member.failed for member in members):
-            count = min(cfg.chunk_steps, total - step)
-            with jax.transfer_guard("disallow"):  # but for what is asked for by name
-                now = jax.device_put((np.int32(step), np.int32(count)), replicated(mesh))
-                state, metrics = program(state, *fixed, *now)
-            step += count
-            before, waiting = waiting, (step, count, metrics)
-            _report(members, before, speed)  # the chunk before this one, while this one runs
-            bar.set_postfix({"models": sum(not m.failed for m in members)} | speed.shown(), refresh=False)
-            bar.update(count)
-            signum = stopped()
-            due = step == total or step // cfg.eval_every > (step - count) // cfg.eval_every
-            if due or signum:
-                before, waiting = waiting, None
-                _report(members, before, speed)
-                _save(members, state, step, score, due)
-                _write(out, members)
-                speed.restart()
-        if step == total:
-            for member, one in _alive(members, state, score.mesh):
-                member.validation = member.validation or score(one.variables, member.cfg, "validation")
-                member.test = score(one.variables, member.cfg, "test")
-            _write(out, members)
+            bar.say(f"{len(members)} models compiled in {compile_seconds:.1f} s")
+        for member, hyper in zip(members, hypers, strict=True):
+            member.start(stack, step, hyper, compile_seconds, validation)
+        if engine is not None:
+            pace.restart()
+            saved: Any = functools.partial(_write, out, members, {})
+            step, signum = drive(engine, members, cfg.loop, step, total, stopped, pace, bar, saved)
+            state = engine.state
+        tests = _tests(members, state, validation) if step == total else {}
+        found = _write(out, members, tests)
         for member in members:
             if member.failed:
                 member.call.failed(member.step, member.failed)
             else:
                 member.call.ended(step, signum)
-    return Outcome(step, total, [member.row() for member in members], speed.median, signum)
+    return Swept(step, total, found, float(np.median(pace.rates)) if pace.rates else None, signum)
 
 
-class _Member:
-    """One model of a sweep: its config, run directory, checkpoints, curve and scores, and whether it failed."""
+class _Many:
+    """The engine of many runs."""
 
-    def __init__(self, name: str, cfg: Config, run: Path) -> None:
-        self.name, self.cfg, self.run, self.step = name, cfg, run, 0
-        self.failed: str | None = None
-        self.validation: Scores | None = None
-        self.test: Scores | None = None
+    def __init__(
+        self,
+        members: Sequence[Member],
+        hypers: Sequence[Hyper],
+        state: State,
+        store: PackedStore,
+        rows: np.ndarray,
+        shared_batches: bool,
+        mesh: Mesh,
+    ) -> None:
+        loop, task = members[0].cfg.loop, members[0].task
+        self.state, self._mesh = state, mesh
+        images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
+        labels = put(Columns(store, task.labels)[rows], replicated(mesh)) if task.labels else None
+        of_seed = (run_keys(member.cfg.seed, first_device(mesh)) for member in members)
+        keys = np.stack([jax.device_get(jax.random.key_data(three)) for three in of_seed])  # [m,3,4]
+        numbers, arrays, structure = divided([member.task for member in members], hypers)
+        split, whole = along_models(mesh), replicated(mesh)
+        own = jax.device_put((keys[:, 2], keys[0, 1] if shared_batches else keys[:, 1], numbers),
+                             (split, whole if shared_batches else split, split))  # fmt: skip
+        self._fixed = (*own, Batch(images, labels), jax.device_put(arrays, whole))
+        shape = {"structure": structure, "b": loop.batch_size, "k": loop.chunk_steps, "mesh": mesh}
+        self._program = sweep_chunk.lower(state, *self._fixed, *self._counts(0, 1), **shape).compile()
 
-    def open(self, stack: contextlib.ExitStack, store: PackedStore, total: int) -> None:
-        stack.enter_context(claimed(self.run, self.cfg))
-        self.call = stack.enter_context(recorded(self.run, store, total))
-        self.checkpoints = stack.enter_context(Checkpoints(self.run))
+    def _counts(self, step: int, count: int) -> Any:
+        return jax.device_put((np.int32(step), np.int32(count)), replicated(self._mesh))
 
-    def start(self, stack: contextlib.ExitStack, total: int, compile_seconds: float) -> None:
-        self._log = stack.enter_context(Log(self.run, self.step, total, progress=False))
-        self._curve = Report(self.cfg, self._log, total, compile_seconds, last_good=self.checkpoints.last_step)
+    def advance(self, step: int, count: int) -> Metrics:
+        self.state, metrics = self._program(self.state, *self._fixed, *self._counts(step, count))
+        return metrics
 
-    def add(self, step: int, count: int, metrics: Metrics) -> None:
-        """Writes the metrics [k] of the steps that end at `step`; a loss that is not finite ends this model alone."""
-        try:
-            self._curve.add(step, count, metrics)
-            self._curve.flush()
-            self.step = step
-        except InputError as error:
-            self.failed = str(error)
+    def metrics(self, found: Any, i: int) -> dict[str, np.ndarray]:
+        return {name: rows[i] for name, rows in found.items()}
 
-    def save(self, step: int, state: State, scores: Scores | None) -> None:
-        """A checkpoint, and before it the rows that belong to it."""
-        if scores:
-            self.validation = scores
-            self._curve.validation(step, scores)
-        self._log.sync()
-        self.checkpoints.save(step, state, scores.objective if scores else np.inf)
-
-    def saved(self, step: int) -> None:
-        self._curve.saved(step)
-
-    def row(self) -> Row:
-        row = Row(self.name, self.cfg.seed, self.cfg.learning_rate, loss.loss_weights(self.cfg).beta, self.step)
-        if self.validation and not self.failed:
-            row = row._replace(validation=self.validation.objective)
-        if self.test:
-            row = row._replace(test=self.test.objective, error=self.test.error, kl=self.test.kl)
-        return row._replace(failed=self.failed)
+    def states(self) -> Iterator[State]:
+        return _each(self.state, self._mesh)
 
 
-class _Scorer:
-    """Scores variables on a sample of a split; compiled once for all models."""
-
-    def __init__(self, cfg: Config, store: PackedStore, mesh: Mesh) -> None:
-        module = make_model(cfg, mesh)
-        self._encode, self._decode = vae.Encode(module), vae.Decode(module)
-        self._store, self.mesh = store, mesh
-
-    def __call__(self, variables: Any, cfg: Config, split: str) -> Scores:
-        rows = self._store.indices(split)
-        rows = rows[:: -(-len(rows) // VALIDATION_IMAGES)]
-        return evaluate(self._encode, self._decode, variables, cfg, self._store.images, rows, mesh=self.mesh)
+def _each(state: State, mesh: Mesh) -> Iterator[State]:
+    """The runs' own states, in turn, on the device that validates."""
+    host = jax.device_get(state)
+    for i in range(len(host.step)):
+        yield put(jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), host), replicated(first_device(mesh)))
 
 
-class _Speed:
-    """Images a second, summed over the models, from when the metrics of one chunk came to when the next ones did."""
-
-    def __init__(self, images_per_step: int) -> None:
-        self._images, self._rates, self._last = images_per_step, [], None
-
-    def came(self, count: int) -> None:
-        now = time.perf_counter()
-        if self._last is not None:
-            self._rates.append(count * self._images / (now - self._last))
-        self._last = now
-
-    def restart(self) -> None:
-        self._last = None
-
-    @property
-    def median(self) -> float | None:
-        return float(np.median(self._rates)) if self._rates else None
-
-    def shown(self) -> dict[str, str]:
-        return {"models·images/s": f"{self._rates[-1]:.0f}"} if self._rates else {}
-
-
-def _common(members: Sequence[_Member]) -> Config:
-    """The first config, once it is known that the others differ from it only where they may."""
-    if not members:
-        raise InputError("a sweep of no models: give at least one config")
-    first = members[0].cfg
-    for member in members:
-        for field, value in vars(member.cfg).items():
-            if field not in (*MAY_DIFFER, "preset") and value != vars(first)[field]:
-                raise InputError(
-                    f"{members[0].name} and {member.name} differ in {field}={vars(first)[field]} and {value}: "
-                    f"in one sweep only {', '.join(MAY_DIFFER)} may"
-                )
-    if first.residency == "streamed":
+def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
+    """Raises `InputError` unless the runs differ only in seed and in what is an argument of the program."""
+    first = members[0]
+    shape = jax.tree.structure((first.task, hypers[0]))
+    for member, hyper in zip(members, hypers, strict=True):
+        if jax.tree.structure((member.task, hyper)) != shape or member.cfg.loop != first.cfg.loop:
+            ours, theirs = settings(first.cfg), settings(member.cfg)
+            differing = {name: (v, theirs.get(name)) for name, v in ours.items() if v != theirs.get(name)}
+            listed = ", ".join(f"{name}={a} and {b}" for name, (a, b) in differing.items() if name != "seed")
+            raise InputError(
+                f"{first.name} and {member.name} differ in {listed}: in one sweep only seed, learning_rate, and the "
+                "objective's weights may"
+            )
+    if first.cfg.loop.residency == "streamed":
         raise InputError("residency=streamed: a sweep keeps the images on the devices, leave it out")
-    return first
+    if first.task.closed_form:
+        raise InputError(f"{first.name} is solved in closed form: train each by itself")
 
 
-def _begin(members: Sequence[_Member], out: Path, cfg: Config, total: int, mesh: Mesh) -> tuple[State, int]:
-    """The models' states, every leaf [m,…], and the step they are at: 0, or that of their last checkpoints.
+def _begin(members: Sequence[Member], hypers: Sequence[Hyper], out: Path, total: int, mesh: Mesh) -> tuple[State, int]:
+    """The runs' states, every leaf [m,…], and the step they are at: 0, or that of their last checkpoints.
 
     Raises:
       InputError: they are at different steps.
     """
     on_one = first_device(mesh)
-    like = state_shapes(cfg, on_one)
+    like = state_shapes(members[0].task, hypers[0], on_one)
     if any(member.checkpoints.steps for member in members) and (out / SWEEP).is_file():
         failed = {row["name"]: row["failed"] for row in json.loads((out / SWEEP).read_text())}
         for member in members:
             member.failed = failed.get(member.name)
-    states = {member: member.checkpoints.restore(like) for member in members}
-    at = {member: int(state.step) if state else 0 for member, state in states.items()}
-    step = min((at[member] for member in members if not member.failed), default=total)
-    for member in members:
-        if at[member] > step and not member.failed:  # a kill between two checkpoints: go back to one that all have
+    states = [member.checkpoints.restore(like) for member in members]
+    at = [int(state.step) if state else 0 for state in states]
+    step = min((n for member, n in zip(members, at, strict=True) if not member.failed), default=total)
+    listed = ", ".join(f"{member.name}: {n}" for member, n in zip(members, at, strict=True))
+    stacked = []
+    for i, member in enumerate(members):
+        if at[i] > step and not member.failed:  # a kill between two checkpoints: go back to one that all have
             before = member.checkpoints.restore(like, newest=step)
             missing = int(before.step) != step if before else step or len(member.checkpoints.steps) > 1
-            if missing or at[member] > total:
+            if missing or at[i] > total:
                 raise InputError(
-                    f"the models of {out} are at different steps ({', '.join(f'{m.name}: {s}' for m, s in at.items())})"
-                    ": train on each with experiments/train.py, or give another --out"
+                    f"the models of {out} are at different steps ({listed}): train on each with jvae train, or give "
+                    "another --out"
                 )
-            states[member], at[member] = before, step
-        member.step = at[member]
-    stacked = []
-    for member, state in states.items():
+            states[i], at[i] = before, step
+        member.step = at[i]
         key = run_keys(member.cfg.seed, on_one)[0]
-        state = state or init_state(key, cfg=cfg, mesh=on_one)
-        stacked.append(jax.device_get(state))
+        whole = replicated(on_one)
+        found = states[i] or init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
+        stacked.append(jax.device_get(found))
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 
 
-def _keys_and_numbers(
-    members: Sequence[_Member], total: int, shared_batches: bool, mesh: Mesh
-) -> tuple[jax.Array, jax.Array, Hyperparameters]:
-    """What `sweep_chunk` takes of the models: keys of their steps and orders, and hyperparameters."""
-    of_seed = (run_keys(member.cfg.seed, first_device(mesh)) for member in members)
-    keys = np.stack([jax.device_get(jax.random.key_data(three)) for three in of_seed])  # [m,3,4]
-    hyper = jax.tree.map(lambda *of_models: np.stack(of_models), *(hyperparameters(m.cfg, total) for m in members))
-    order_keys = keys[0, 1] if shared_batches else keys[:, 1]
-    split = along_models(mesh)
-    shardings = (split, replicated(mesh) if shared_batches else split, split)
-    return jax.device_put((keys[:, 2], order_keys, hyper), shardings)
-
-
-def _report(members: Sequence[_Member], chunk: tuple[int, int, Metrics] | None, speed: _Speed) -> None:
-    """Writes a chunk's metrics [m,k] to the curves of the models that have not failed; waits for it."""
-    if chunk is None:
-        return
-    step, count, metrics = chunk
-    values = jax.device_get(metrics)
-    speed.came(count)
-    for i, member in enumerate(members):
+def _tests(members: Sequence[Member], state: State, validation: Validation) -> dict[str, Scores]:
+    """Test scores of the runs that have not failed, by name; a validation that lacks is made up for."""
+    found = {}
+    for member, one in zip(members, _each(state, validation.mesh), strict=True):
         if not member.failed:
-            member.add(step, count, Metrics(*(rows[i] for rows in values)))
+            variables = one.inference
+            member.scores = member.scores or validation.score(member.task, variables, "validation")
+            found[member.name] = validation.score(member.task, variables, "test")
+    return found
 
 
-def _alive(members: Sequence[_Member], state: State, mesh: Mesh) -> Iterator[tuple[_Member, State]]:
-    """The models that have not failed, each with its own state on the devices of `mesh`."""
-    host = jax.device_get(state)
-    for i, member in enumerate(members):
-        if not member.failed:
-            one = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), host)
-            yield member, jax.device_put(one, replicated(mesh))
-
-
-def _save(members: Sequence[_Member], state: State, step: int, score: _Scorer, due: bool) -> None:
-    """A checkpoint for each model that has not failed, with its validation where that is due."""
-    alive = []
-    for member, one in _alive(members, state, score.mesh):
-        member.save(step, one, score(one.variables, member.cfg, "validation") if due else None)
-        alive.append(member)
-    for member in alive:  # afterwards: it starts the clock of a curve's rate anew
-        member.saved(step)
-
-
-def _write(out: Path, members: Sequence[_Member]) -> None:
+def _write(out: Path, members: Sequence[Member], tests: Mapping[str, Scores]) -> list[Row]:
+    """Writes the rows of the runs, and returns them."""
+    rows = []
+    for member in members:
+        scores = None if member.failed else member.scores
+        rows.append(Row(member.name, member.step, member.task.best, scores, tests.get(member.name), member.failed))
     with replacing(out / SWEEP) as part:
-        part.write_text(json.dumps([member.row()._asdict() for member in members], indent=1) + "\n")
+        part.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
+    return rows
+
+
+def sweep_table(rows: Sequence[Row]) -> str:
+    """The rows as text, the lowest on the test split first, those that failed last."""
+    more = [name for name in next((row.test for row in rows if row.test), {}) if name not in ("n", rows[0].best)][:3]
+    lines = [["model", "step", f"validation {rows[0].best}", f"test {rows[0].best}", *more]]
+    for row in sorted(rows, key=lambda row: row.test[row.best] if row.test else math.inf):
+        scores = [(row.validation, row.best), (row.test, row.best), *((row.test, name) for name in more)]
+        lines.append([row.name, f"{row.step}", *(f"{found[name]:.5g}" if found else "-" for found, name in scores)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    return "\n".join([*text, *(f"{row.name}: {row.failed}" for row in rows if row.failed)])

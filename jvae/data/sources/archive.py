@@ -1,4 +1,4 @@
-"""The files of a folder or of a zip, by name; both may be read from many threads and after a fork."""
+"""The images of a folder or of a zip, by name; both may be read from many threads, after a fork and by a process."""
 
 import mmap
 import os
@@ -6,29 +6,28 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from jvae.errors import InputError
 
 MOST_BYTES = 256 << 20  # of an image's file: photographs of the largest cameras have some 100 MB
 
-_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-)  # what counts as an image by its name; what it is, its bytes say
+# What counts as an image by its name; what it is, its bytes say. HEIC is not read, and is not passed over in silence.
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2")
+SUFFIXES += (".ppm", ".pgm", ".pnm", ".heic", ".heif")
 
 
 class Files(Protocol):
-    """Image files by their base names."""
+    """Image files by their names."""
 
     path: Path
     kind: str
 
     @property
     def names(self) -> list[str]:
-        """The base names of the images."""
+        """The names of the images: base names, or paths with / where folders lie in one another."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -37,13 +36,21 @@ class Files(Protocol):
 
 
 class FolderFiles:
-    """The image files of one folder."""
+    """The image files of one folder, or of all folders in it too."""
 
     kind = "folder"
 
-    def __init__(self, path: Path):
-        """Lists the folder; hidden files are left out (macOS copies bring `._000001.jpg`)."""
+    def __init__(self, path: Path, nested: bool = False):
+        """Lists the folder; hidden files are left out (macOS copies bring `._000001.jpg`).
+
+        Args:
+          path: the folder.
+          nested: look into the folders in it too; a name is then a path, and names are sorted.
+        """
         self.path = path
+        if nested:
+            self.names = sorted(_walk(os.fspath(path), "", ()))
+            return
         with os.scandir(path) as entries:
             self.names = [e.name for e in entries if _is_image(e.name) and e.is_file()]  # no pipe, which would block
 
@@ -64,9 +71,14 @@ class ZipFiles:
 
     kind = "zip"
 
-    def __init__(self, path: Path):
-        """Reads the zip's directory; InputError when it is none."""
-        self.path = path
+    def __init__(self, path: Path, nested: bool = False):
+        """Reads the zip's directory; InputError when it is none.
+
+        Args:
+          path: the zip.
+          nested: a name is the whole path in the zip, not its last part, and names are sorted.
+        """
+        self.path, self._nested = path, nested
         try:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
@@ -74,9 +86,11 @@ class ZipFiles:
             raise InputError(f"{path} is not a whole zip file: download it again") from None
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
-            name = info.filename.replace("\\", "/").rsplit("/", 1)[-1]
-            if not _is_image(name):
+            name = whole = info.filename.replace("\\", "/").lstrip("/")
+            name = name.rsplit("/", 1)[-1]
+            if not _is_image(name) or whole.startswith("__MACOSX/"):
                 continue
+            name = whole if nested else name
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(f"{path} holds {name} encrypted or in an unusual compression: unpack it")
             if stat.S_ISLNK(info.external_attr >> 16):
@@ -93,8 +107,11 @@ class ZipFiles:
 
     @property
     def names(self) -> list[str]:
-        """The base names of the images, in the zip's order."""
-        return list(self._infos)
+        """The names of the images, in the zip's order unless they are paths."""
+        return sorted(self._infos) if self._nested else list(self._infos)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ZipFiles, (self.path, self._nested)  # a map of memory is opened anew by the process it is sent to
 
     def read(self, name: str) -> bytes:
         """The bytes of file `name`; InputError when they are damaged."""
@@ -165,4 +182,19 @@ def open_images(root: Path) -> Files:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _walk(root: str, inner: str, above: tuple[str, ...]) -> Iterator[str]:
+    """The images in folder `inner` ("" or "a/b/") of `root`; a link to one of the folders `above` is passed over."""
+    real = os.path.realpath(f"{root}/{inner}")
+    if real in above:
+        return
+    with os.scandir(f"{root}/{inner}") as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            if entry.is_dir():
+                yield from _walk(root, f"{inner}{entry.name}/", (*above, real))
+            elif _is_image(entry.name) and entry.is_file():
+                yield f"{inner}{entry.name}"

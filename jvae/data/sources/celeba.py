@@ -35,9 +35,10 @@ class CelebAFolder:
     number hold. Any subset of the images will do.
 
     Attributes:
-      folder: where the images are, or the zip.
-      missing: how many rows of the attribute table have no image here.
-      message: a line that says so; empty when none is missing.
+      path: path as it was given.
+      folder: folder or zip that holds the images.
+      missing: number of the attribute table's rows that have no image here.
+      message: line that says so; empty when none is missing.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -76,7 +77,7 @@ class CelebAFolder:
                 f"{len(without)} of the {len(present)} images in {self._files.path} have no row in {table_path.name}"
                 f" ({', '.join(without[:3])}{', ...' if len(without) > 3 else ''}): complete the table or remove them"
             )
-        self.folder = self._files.path
+        self.path, self.folder = root, self._files.path
         self.name = f"CelebA {self._files.kind}"
         self.attribute_names = ATTRIBUTES
         self.image_ids = rows[here]  # str objects [n]

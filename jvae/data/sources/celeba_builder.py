@@ -29,7 +29,7 @@ _TABLES = {
 
 
 @dataclasses.dataclass
-class Config(tfds.core.BuilderConfig):
+class TfdsConfig(tfds.core.BuilderConfig):
     """Which of the two features that jvae does not read are there, for not everyone has their tables."""
 
     extra: tuple[str, ...] = ()
@@ -44,9 +44,9 @@ class CelebAWithIds(tfds.core.GeneratorBasedBuilder):
     list_eval_partition.txt, list_landmarks_align_celeba.txt and identity_CelebA.txt if you have them.
     """
     BUILDER_CONFIGS: ClassVar[list[Any]] = [
-        Config(name="full", description="All the official features.", extra=("landmarks", "identity")),
-        Config(name="landmarks", description="Without identity.", extra=("landmarks",)),
-        Config(name="attributes", description="Without landmarks and identity."),
+        TfdsConfig(name="full", description="All the official features.", extra=("landmarks", "identity")),
+        TfdsConfig(name="landmarks", description="Without identity.", extra=("landmarks",)),
+        TfdsConfig(name="attributes", description="Without landmarks and identity."),
     ]
 
     @property

@@ -10,10 +10,10 @@ from jvae.data.sources.face_shape import (
     Face,
     Factors,
     Hair,
+    blend,
     cover,
     ellipse,
     measure,
-    mix,
     ramp,
     rgb,
     shape_hair,
@@ -36,7 +36,7 @@ def _tint(colour, shade):
     colour = colour.reshape(3, 1, 1)
     dark = colour * rgb(0.58, 0.47, 0.46).reshape(3, 1, 1)
     shade = shade[None]
-    return mix(dark, colour, jnp.clip(shade, 0.0, 1.0)) + jnp.clip(shade - 1.0, 0.0, 1.0) * (1.0 - colour)
+    return blend(dark, colour, jnp.clip(shade, 0.0, 1.0)) + jnp.clip(shade - 1.0, 0.0, 1.0) * (1.0 - colour)
 
 
 def _hue(turns, saturation, value):
@@ -109,7 +109,7 @@ def _paint_head(canvas, f: Factors, g: Face, hair: Hair):
     shade -= 0.40 * g.has["Chubby"] * second_chin
     blush = spot(m, v, 0.31, 0.13 - 0.02 * smile, 0.20, 0.16)
     face = _over(_tint(g.skin, shade), g.skin * rgb(0.98, 0.72, 0.66), 0.40 * blush)
-    rosy = mix(g.skin, rgb(0.95, 0.27, 0.33), 0.66)
+    rosy = blend(g.skin, rgb(0.95, 0.27, 0.33), 0.66)
     face = _over(face, rosy, 0.95 * g.has["Rosy_Cheeks"] * jnp.minimum(1.25 * blush, 1.0))
     return _over(canvas, face, cover(g.d, g.px))
 
@@ -141,13 +141,13 @@ def _paint_beard_mouth_nose(canvas, f: Factors, g: Face, hair: Hair):
     bow = 0.35 * spot(u, v, 0.0, g.mouth_y - 0.04, 0.06, 0.5)
     upper = gap_top - lip * (arch - bow) * (1.0 - 0.25 * smile)
     lower = gap_low + 1.25 * lip * arch * (2.0 - arch) * (1.0 - 0.2 * smile)
-    lips = mix(g.skin * rgb(0.88, 0.65, 0.60), ramp(f.lipstick, LIPS), 0.95 * g.has["Wearing_Lipstick"])
+    lips = blend(g.skin * rgb(0.88, 0.65, 0.60), ramp(f.lipstick, LIPS), 0.95 * g.has["Wearing_Lipstick"])
     shine = 0.55 * spot(u, v, 0.25 * f.light * w, lower - 0.025, 0.12, 0.035)
     shade = 0.62 + (0.25 + shine) * cover(mid - v, 0.025)
     inside_w = cover(m - w, px)
     canvas = _over(canvas, _tint(lips, shade), cover(jnp.maximum(upper - v, v - lower), px) * inside_w)
     alpha = cover(jnp.maximum(gap_top - v, v - gap_low) - 0.008, px) * inside_w
-    canvas = _over(canvas, rgb(0.30, 0.07, 0.08) * mix(0.6, 1.0, jnp.minimum(smile + g.opened, 1.0)), alpha)
+    canvas = _over(canvas, rgb(0.30, 0.07, 0.08) * blend(0.6, 1.0, jnp.minimum(smile + g.opened, 1.0)), alpha)
     teeth = jnp.maximum(gap_top - v, v - jnp.minimum(gap_top + 0.052, gap_low - 0.3 * g.opened * gap))
     alpha = cover(teeth + 0.002, px) * jnp.minimum(arch * 8.0, 1.0) * jnp.clip(1.2 * smile + 0.6 * g.opened, 0.0, 1.0)
     canvas = _over(canvas, rgb(0.98, 0.96, 0.93), alpha)
@@ -197,7 +197,7 @@ def _paint_eyes(canvas, f: Factors, g: Face):
     high = high + (0.024 + 0.014 * f.brow_arch - 0.008 * male) * jnp.square(b - 0.1) - 0.008 * b
     thick = (0.017 + 0.007 * male) * (1.0 + 1.2 * bushy) * (1.0 - 0.45 * b)
     d_brow = jnp.maximum(jnp.abs(g.v - high) - thick, (jnp.abs(b) - 0.95) * 0.165)
-    colour = mix(g.hair * 0.62, g.skin * 0.4, 0.25)
+    colour = blend(g.hair * 0.62, g.skin * 0.4, 0.25)
     return _over(canvas, colour, (0.78 + 0.2 * bushy) * cover(d_brow, 0.036))
 
 
@@ -226,11 +226,11 @@ def _paint_glasses(canvas, f: Factors, g: Face):
     arm = jnp.maximum(jnp.abs(v - EYE_Y + 0.03) - 0.024, jnp.maximum(g.eye_x + w - m, jnp.abs(g.x) - g.a - 0.01))
     d_frame = jnp.minimum(jnp.abs(d_lens) - 0.026, jnp.minimum(bridge, arm))
     dark = (f.glasses_tint > 0.3).astype(jnp.float32)
-    colour = mix(rgb(0.85, 0.93, 1.0), rgb(0.06, 0.06, 0.08), dark).reshape(3, 1, 1)
+    colour = blend(rgb(0.85, 0.93, 1.0), rgb(0.06, 0.06, 0.08), dark).reshape(3, 1, 1)
     inside = on * cover(d_lens, px)
-    canvas = _over(canvas, colour + (dark * 0.12 * jnp.maximum(down, 0.0))[None], mix(0.10, 0.93, dark) * inside)
+    canvas = _over(canvas, colour + (dark * 0.12 * jnp.maximum(down, 0.0))[None], blend(0.10, 0.93, dark) * inside)
     shine = cover(jnp.abs(g.u - g.side * g.eye_x + 0.9 * (v - EYE_Y) + 0.03) - 0.028, 0.03)
-    canvas = _over(canvas, rgb(1.0, 1.0, 1.0), mix(0.22, 0.14, dark) * shine * inside)
+    canvas = _over(canvas, rgb(1.0, 1.0, 1.0), blend(0.22, 0.14, dark) * shine * inside)
     return _over(canvas, ramp(f.glasses_colour, FRAMES), on * cover(d_frame, px))
 
 

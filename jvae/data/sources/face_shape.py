@@ -106,7 +106,7 @@ def wave(p):
     return 8.0 * t * (2.0 * jnp.abs(t) - 1.0)
 
 
-def mix(a, b, t):
+def blend(a, b, t):
     """The way from `a` at t = 0 to `b` at t = 1."""
     return a + (b - a) * t
 
@@ -171,11 +171,11 @@ def measure(f: Factors, size: int) -> Face:
     d, hx, hy = ellipse(x / (1.0 - taper * t * t), y - middle, a, jnp.where(below, chin - middle, 0.68), square)
     u = x - 0.13 * f.yaw * jnp.maximum(1.0 - hx * hx, 0.0)
     v = y - 0.05 * f.pitch * jnp.maximum(1.0 - hy * hy, 0.0)
-    skin = mix(ramp(f.skin_tone, SKIN), rgb(1.0, 0.915, 0.87), has["Pale_Skin"])
+    skin = blend(ramp(f.skin_tone, SKIN), rgb(1.0, 0.915, 0.87), has["Pale_Skin"])
     hair, unnamed = jnp.zeros(3), 1.0
     for name, (dark, bright) in HAIR.items():
         on = has.get(name, unnamed)
-        hair, unnamed = hair + on * mix(rgb(*dark), rgb(*bright), 0.5 + 0.5 * f.hair_shade), unnamed - on
+        hair, unnamed = hair + on * blend(rgb(*dark), rgb(*bright), 0.5 + 0.5 * f.hair_shade), unnamed - on
     return Face(
         px, has, x0, y0, x, y, u, v, jnp.abs(u), jnp.sign(u), d, hx, hy, a, chin,
         eye_x=0.243 + 0.016 * f.eye_spacing,
@@ -183,7 +183,7 @@ def measure(f: Factors, size: int) -> Face:
         mouth_y=0.34 + 0.012 * f.face_length,
         smile=jnp.where(has["Smiling"] > 0, 0.80 + 0.20 * f.smile, 0.08 * f.smile),
         opened=jnp.where(has["Mouth_Slightly_Open"] > 0, 0.80 + 0.20 * f.opening, 0.0),
-        skin=skin, hair=hair, beard=mix(hair * 0.85, skin * 0.5, 0.15),
+        skin=skin, hair=hair, beard=blend(hair * 0.85, skin * 0.5, 0.15),
     )  # fmt: skip
 
 

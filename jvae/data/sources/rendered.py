@@ -154,11 +154,11 @@ def _joined(batches: list[jax.Array], count: int, empty: np.ndarray) -> np.ndarr
 
 
 class RenderedFaces:
-    """A source of rendered faces with random access.
+    """Rendered faces, each a function of the seed and its number alone.
 
     Args:
-      count: how many there are, at least 1.
-      seed: which world of faces.
+      count: number of faces, at least 1.
+      seed: seed of the faces.
       size: height and width in pixels, a multiple of 16.
 
     Raises:
@@ -168,7 +168,7 @@ class RenderedFaces:
     name = "rendered"
     attribute_names = NAMES
 
-    def __init__(self, count: int, seed: int = 0, size: int = 64):
+    def __init__(self, count: int = 20000, seed: int = 0, size: int = 64):
         if count < 1:
             raise InputError(f"count={count}: there must be at least 1 face")
         if size < 16 or size % 16:

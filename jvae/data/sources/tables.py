@@ -1,7 +1,8 @@
-"""CelebA's tables by pandas: the official text files, whose line ends and blanks vary, and their CSV copies."""
+"""Tables of labels by pandas: CelebA's text files, whose line ends and blanks vary, their CSV copies, any others."""
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple
     if count is not None and count != len(ids):
         raise InputError(f"{path.name} says {count} rows and has {len(ids)}: it is cut or edited; download it again")
     if not len(ids):
-        raise InputError(f"{path.name} has no rows: download it again")
+        raise InputError(f"{path.name} has no rows: give a whole table")
     if len(set(ids)) < len(ids):
         twice = ids[np.asarray(pd.Series(ids).duplicated()).argmax()]
         raise InputError(f"{path.name} has more than one row for {twice}: keep one")
@@ -84,43 +85,78 @@ def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], 
         ]
         raise InputError(
             f"{path.name} has {len(found)} columns where CelebA has {len(columns)}"
-            f"{': ' if lists else ''}{', '.join(lists)}; download the table again"
+            f"{': ' if lists else ''}{', '.join(lists)}; download the table again, or pack labels of your own with"
+            f" jvae pack folder {path.parent} --labels {path.name}"
         )
     return found, count, start
 
 
-def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the file from line `start`: the first field (str objects [n]), the others (int32 [n, columns])."""
-    fields = 1 + len(columns)
-    sep: Any = "," if path.suffix == ".csv" else r"\s+"
+def read_frame(path: Path) -> pd.DataFrame:
+    """Any table with a row an image, as texts: str objects, or NaN where a row is cut.
 
-    def read(value: type) -> pd.DataFrame:
-        # Columns have numbers, not names: given names, pandas silently drops the fields of a row that is too long.
-        types: Any = {0: str, **dict.fromkeys(range(1, fields), value)}
-        # The text files know no quotes: one is part of a name.
-        quoting = csv.QUOTE_MINIMAL if path.suffix == ".csv" else csv.QUOTE_NONE
-        with np.errstate(invalid="ignore"):  # of numbers too large, which are then named
-            return pd.read_csv(
-                path, sep=sep, skiprows=start, header=None, dtype=types, keep_default_na=False, quoting=quoting
-            )
+    A line of columns and rows of as many fields, all parted by commas, tabs, semicolons or blanks, whichever is in the
+    first line; where blanks part, the column of the images may have no name. Or CelebA's own format, see `read_table`.
+    A column without a name is called `image_id`.
 
+    Raises:
+      InputError: there is no such file, it cannot be read, it has no rows or another count than it says, a row is too
+        long, or two columns have one name.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no table {path}: give a file of labels")
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        lines = [line.strip("\n\r ") for line in (file.readline(_LONGEST_LINE + 1) for _ in range(3))]
+    if longest := next((line for line in lines if len(line) > _LONGEST_LINE), ""):
+        raise InputError(f"{path.name} has a line of more than {_LONGEST_LINE:,} characters: {longest[:20]!r}...")
+    start = 2 if re.fullmatch(r"[0-9]{1,18}", lines[0]) else 1
+    head, row = lines[start - 1 : start + 1]
+    sep = next((s for s in ",\t;" if s in head), r"\s+")
+    columns = head.split() if sep == r"\s+" else next(csv.reader([head], delimiter=sep))
+    columns = [column.strip() or "image_id" for column in columns]
+    if sep == r"\s+" and (start == 2 or len(row.split()) == len(columns) + 1):
+        columns = ["image_id", *columns]
+    if twice := [column for column, n in Counter(columns).items() if n > 1]:
+        raise InputError(f"{path.name} has more than one column {twice[0]}: rename one")
+    frame = _fields(path, sep, start, len(columns), str)
+    if start == 2 and len(frame) != int(lines[0]):
+        raise InputError(
+            f"{path.name} says {lines[0]} rows and has {len(frame)}: it is cut, or its first line is wrong"
+        )
+    return frame.set_axis(columns, axis=1)
+
+
+def _fields(path: Path, sep: str, start: int, count: int, value: type) -> pd.DataFrame:
+    """The rows of the file from line `start`, of `count` fields: the first as text, the others as `value`."""
+    # Columns have numbers, not names: given names, pandas silently drops the fields of a row that is too long.
+    types: Any = {0: str, **dict.fromkeys(range(1, count), value)}
+    # The text files know no quotes: one is part of a name.
+    quoting: Any = csv.QUOTE_NONE if sep == r"\s+" else csv.QUOTE_MINIMAL
+    how: Any = {"header": None, "dtype": types, "keep_default_na": False, "quoting": quoting, "skipinitialspace": True}
     try:
-        try:
-            frame = read(np.int32)
-        except (ValueError, OverflowError) as error:
-            if isinstance(error, pd.errors.ParserError | UnicodeDecodeError):
-                raise
-            frame = read(str)  # slow, to find the value that is none
+        with np.errstate(invalid="ignore"):  # of numbers too large, which are then named
+            frame = pd.read_csv(path, sep=sep, skiprows=start, **how)
     except UnicodeDecodeError:
         raise InputError(f"{path.name} is not in UTF-8: save it so, or download it again") from None
     except pd.errors.EmptyDataError:
-        raise InputError(f"{path.name} has no rows: download it again") from None
+        raise InputError(f"{path.name} has no rows: give a whole table") from None
     except pd.errors.ParserError as error:
-        raise InputError(f"{path.name} cannot be read ({str(error).strip()}): every row has {fields} fields") from None
-    if frame.shape[1] != fields:
+        raise InputError(f"{path.name} cannot be read ({str(error).strip()}): every row has {count} fields") from None
+    if frame.shape[1] != count:
         raise InputError(
-            f"{path.name} has {frame.shape[1]} fields in a row where there are {fields}: download it again"
+            f"{path.name} has {frame.shape[1]} fields in a row where there are {count}: give a whole table"
         )
+    return frame
+
+
+def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the file from line `start`: the first field (str objects [n]), the others (int32 [n, columns])."""
+    sep = "," if path.suffix == ".csv" else r"\s+"
+    try:
+        frame = _fields(path, sep, start, 1 + len(columns), np.int32)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        frame = _fields(path, sep, start, 1 + len(columns), str)  # slow, to find the value that is none
     ids, values = np.asarray(frame[0], object), frame.iloc[:, 1:]
     if all(t == np.int32 for t in values.dtypes):
         return ids, np.asarray(values)

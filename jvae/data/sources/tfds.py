@@ -5,6 +5,7 @@ import json
 import mmap
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from jvae.data.source import SPLITS, Example
 from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.errors import InputError
-from jvae.io.buckets import place, size
+from jvae.io.buckets import locate, size
 from jvae.io.fields import read_object
 from jvae.io.files import on_disk, replacing, uri
 
@@ -40,17 +41,18 @@ class CelebATFDS:
     Only the fields needed are read: TFDS's own decoding of the sixty fields of an example takes ten times as long.
 
     Attributes:
-      name: what it is.
-      attribute_names: the forty.
-      directory: of the version that was found.
-      splits: name -> its first example and the first one after it.
+      name: words that say what the source is.
+      attribute_names: names of the forty attributes.
+      path: path as it was given.
+      directory: directory of the version that was found.
+      ranges: split -> its first example and the first one after it.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         """Opens the data set; at most three examples are read.
 
         Args:
-          path: the data_dir that TFDS prepared it in, or the directory of the data set or of a version in it; on a
+          path: the data_dir in which TFDS prepared it, or the directory of the data set or of a version in it; on a
             disk or gs://BUCKET/FOLDER, which needs the extra `bucket`.
 
         Raises:
@@ -65,7 +67,7 @@ class CelebATFDS:
         formats = _formats(directory, builder)
         if "array_record" not in formats:
             way = (
-                f"`python -m experiments.convert_tfds --path {directory}`, which needs no TensorFlow"
+                f"`jvae convert-tfds {directory}`, which needs no TensorFlow"
                 if "tfrecord" in formats
                 else f"`tfds convert_format --dataset_version_dir={directory} --out_file_format=array_record`"
             )
@@ -87,8 +89,8 @@ class CelebATFDS:
             raise InputError(f"{directory} has no examples in {', '.join(SPLITS)}: prepare it again")
         self._ends = np.cumsum(list(counts.values()))
         starts = [0, *self._ends[:-1].tolist()]
-        self.splits = {s: (first, first + counts[s]) for s, first in zip(self._splits, starts, strict=True)}
-        self.directory = directory
+        self.ranges = {s: (first, first + counts[s]) for s, first in zip(self._splits, starts, strict=True)}
+        self.path, self.directory = locate(path), directory
         with _damage_named(directory):
             self._records = [
                 builder.as_data_source(
@@ -121,10 +123,10 @@ class CelebATFDS:
         if not 0 <= index < len(self):
             raise IndexError(index)
         part = int(np.searchsorted(self._ends, index, side="right"))
-        split, place = self._splits[part], index - int(self._ends[part] - len(self._records[part]))
-        image_id = self._names[split][place] if split in self._names else f"{split}-{place:06d}"
+        split, row = self._splits[part], index - int(self._ends[part] - len(self._records[part]))
+        image_id = self._names[split][row] if split in self._names else f"{split}-{row:06d}"
         try:
-            fields: Any = self._parse(self._records[part][place]).features.feature
+            fields: Any = self._parse(self._records[part][row]).features.feature
             image = fields["image"].bytes_list.value[0]
             attrs = np.array([fields[f"attributes/{a}"].int64_list.value[0] for a in ATTRIBUTES], bool)
             if self._has_ids:
@@ -132,6 +134,14 @@ class CelebATFDS:
         except Exception as error:  # array_record and protobuf raise errors of their own, and a cut file an IndexError
             raise InputError(f"{image_id} cannot be read ({_first_line(error)}): prepare the data set again") from None
         return Example(image, attrs, image_id, split)
+
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of what TFDS says of the data set: its shards, how many examples and bytes each split has."""
+        return f"{zlib.crc32((self.directory / 'dataset_info.json').read_bytes()):08x}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CelebATFDS, (self.path,)  # a process that it is sent to opens it anew
 
     def examples(self, rows: Iterable[int]) -> Iterator[Example]:
         """Those of `rows`, in turn; from a bucket as many at once as its answers take long."""
@@ -228,13 +238,13 @@ def _read_tfrecord(path: Path) -> list[memoryview]:
         return []
     with open(path, "rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    records, place = [], 0
-    while place + 16 <= len(data):
-        (length,) = struct.unpack_from("<Q", data, place)
-        if place + 16 + length > len(data):
+    records, start = [], 0
+    while start + 16 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, start)
+        if start + 16 + length > len(data):
             break
-        records.append(data[place + 12 : place + 12 + length])
-        place += 16 + length
+        records.append(data[start + 12 : start + 12 + length])
+        start += 16 + length
     return records
 
 
@@ -284,7 +294,7 @@ def _damage_named(directory: Path) -> Iterator[None]:
 
 def _version_directory(given: str | os.PathLike[str]) -> Path:
     """The one directory at or below `given` that holds a prepared data set of ours."""
-    path = place(given)
+    path = locate(given)
     try:
         return _find_version(path)
     except (InputError, OSError):
@@ -304,7 +314,7 @@ def _find_version(path: Path) -> Path:
     found = [p for p in found if not p.name.startswith("incomplete")]
     if not found:
         raise InputError(
-            f"no prepared celeb_a in {path}: make one from files downloaded by hand with experiments/prepare_tfds.py,"
+            f"no prepared celeb_a in {path}: make one from files downloaded by hand with jvae prepare-tfds,"
             f" or `tfds build celeb_a --file_format=array_record --data_dir={path}` where TensorFlow is installed"
         )
     if len(found) > 1:

@@ -1,0 +1,156 @@
+"""`jvae edit`: faces of a store, or the face in a photograph, moved along an attribute."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jvae.cli.flags import Faces, Figure, Maybe, Run, Steps
+from jvae.data.faces import crop_of, open_store
+from jvae.data.packed import preprocess
+from jvae.errors import InputError
+from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond
+from jvae.latent.trajectories import apply_vector
+from jvae.photo.eyes import find_alignment
+from jvae.photo.frame import Alignment, Photo, align, alignment_by_eyes, close_up, paste, read_photo, save_photo
+from jvae.render.residual import changes, render_residual
+from jvae.render.sheet import save_png, sheet
+from jvae.trained import TrainedModel
+
+FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
+OF_A_PHOTO = (-2, -1, 0, 1, 2)
+PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+
+
+@dataclasses.dataclass(frozen=True)
+class Photograph:
+    """A photograph of your own, edited instead of the faces of a store.
+
+    Attributes:
+      photo: photograph to edit, JPEG or PNG (or WebP, BMP).
+      eyes: middles of both eyes, x y x y, in pixels from the top left (default: they are looked for).
+      face: number of the face to edit, from 1 for the largest, where there are several.
+      crop: crop of the images the run was trained on (default: as in --data; without, squash for the preset book and
+        center for others; rendered where they were rendered faces).
+    """
+
+    photo: Maybe[Path] = None
+    eyes: Maybe[tuple[float, float, float, float]] = None
+    face: Maybe[int] = None
+    crop: Maybe[Literal["center", "squash", "rendered"]] = None
+
+    def find(self, photo: Photo) -> Alignment:
+        """Where the face is.
+
+        Raises:
+          InputError: see `find_alignment` and `alignment_by_eyes`.
+        """
+        if self.eyes is not None:
+            return alignment_by_eyes(photo, self.eyes)
+        alignment, found = find_alignment(photo, self.face)
+        print(f"found a face {found}")
+        return alignment
+
+
+def main(
+    run: Run,
+    attribute: str,
+    factors: Maybe[tuple[float, ...]] = None,
+    data: Maybe[Path] = None,
+    paint: Maybe[Literal["change", "face"]] = None,
+    steps: Steps = Steps(),
+    faces: Faces = Faces(),
+    photograph: Photograph = Photograph(),
+    figure: Figure = Figure(),
+) -> None:
+    """Moves faces of a store along an attribute: a row for each face, with the original and a column for each factor.
+
+    Or, with --photo, the face in a photograph of your own: writes the whole photograph edited by the last factor, and
+    beside it a sheet of the face with each. Nothing leaves the machine.
+
+    Args:
+      attribute: attribute whose vector is added; faces chosen at random are faces without it.
+      factors: multiples of the vector to add (default: -4 to 4, of a photograph -2 to 2, of probabilities .01 to .99).
+      data: packed store the faces are from; with --photo, the store whose images the photograph is cropped like.
+      paint: what to paint onto the original: the change alone, so that it keeps its detail, or the decoded face
+        (default: the change onto a photograph, else the face).
+    """
+    of_photo = photograph.photo is not None
+    if not of_photo and photograph != Photograph():
+        raise InputError("--eyes, --face and --crop are of a photograph: give --photo, too")
+    if not of_photo and data is None:
+        raise InputError("there is nothing to edit: give --data, a store of faces, or --photo, a photograph")
+    factors = factors or (PROBABILITIES if steps.unit == "probability" else OF_A_PHOTO if of_photo else FACTORS)
+    if of_photo:
+        _edit_photo(run, attribute, factors, data, photograph, steps, figure, residual=paint != "face")
+        return
+    assert data is not None
+    out = figure.path(run, attribute)
+    model = run.load()
+    chosen = faces.choose(open_store(data, model.image_size), without=attribute)
+    z = model.encode(chosen.images)
+    latents, title = _edited(run, model, z, attribute, factors, steps)
+    if paint == "change":
+        tiles = render_residual(model.decode_fn, model.variables, chosen.images, z, latents)
+    else:
+        tiles = model.decode(latents)
+    figure.save(
+        out,
+        np.concatenate([chosen.images[:, None], tiles], axis=1),
+        rows=chosen.names,
+        columns=["original", *factor_names(factors, steps.unit)],
+        title=title,
+        breaks=(1,),
+    )
+
+
+def _edited(
+    run: Run, model: TrainedModel, z: np.ndarray, attribute: str, factors: tuple[float, ...], steps: Steps
+) -> tuple[np.ndarray, str]:
+    """Latents [n,d] moved along the attribute, [n,f,d], and a title."""
+    known = steps.load(run, model)
+    latents = apply_vector(z, known[attribute], factors, steps.unit)
+    warn_beyond(known[attribute], latents)
+    return latents, f"{attribute} ({known.kind}), in {UNIT_NAMES[steps.unit]}"
+
+
+def _edit_photo(
+    run: Run,
+    attribute: str,
+    factors: tuple[float, ...],
+    data: Path | None,
+    photograph: Photograph,
+    steps: Steps,
+    figure: Figure,
+    *,
+    residual: bool,
+) -> None:
+    path = photograph.photo
+    assert path is not None
+    out = figure.path(run, f"{path.stem}-{attribute}")
+    if out.exists() and path.exists() and out.samefile(path):
+        raise InputError(f"--out {out} is the photograph itself: write elsewhere")
+    if photograph.eyes is not None and photograph.face is not None:
+        raise InputError("--eyes and --face are two ways to say which face: give one")
+    photo = read_photo(path)
+    alignment = photograph.find(photo)
+    model = run.load()
+    cut = crop_of(model.config, data, photograph.crop)
+    z = model.encode(preprocess(align(photo.pixels, alignment), model.image_size, cut)[None])
+    latents, title = _edited(run, model, z, attribute, factors, steps)
+    if residual:
+        layers = changes(model.decode_fn, model.variables, z, latents)[0]  # [f,h,w,3]
+    else:
+        layers = model.decode(latents)[0].astype(np.float32) / 255
+    edited, tiles = photo.pixels, [close_up(photo.pixels, alignment)]
+    for layer in layers:
+        edited = paste(photo.pixels, layer, alignment, cut, residual=residual)
+        tiles.append(close_up(edited, alignment))
+    names = factor_names(factors, steps.unit)
+    picture = sheet(
+        np.stack(tiles)[None], columns=["original", *names], title=title, breaks=(1,), scale=1, raw=figure.raw
+    )
+    save_png(out.with_name(f"{out.stem}-sheet.png"), picture)
+    save_photo(out, edited, photo.profile)
+    print(f"wrote {out} with {attribute} {names[-1]}, and {out.stem}-sheet.png with all factors")

@@ -1,0 +1,47 @@
+"""`jvae neighbourhood`: one face, changed along two attributes at once."""
+
+import numpy as np
+
+from jvae.cli.flags import Figure, Steps, Trained
+from jvae.data.faces import find_faces
+from jvae.latent import grids
+from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond
+
+
+def main(
+    trained: Trained,
+    face: str,
+    x: str = "Smiling",
+    y: str = "Eyeglasses",
+    factors_x: tuple[float, ...] = (-4, -2, 0, 2, 4),
+    factors_y: tuple[float, ...] = (-4, -2, 0, 2, 4),
+    steps: Steps = Steps(),
+    figure: Figure = Figure(),
+) -> None:
+    """Draws a face changed along one attribute to the right and along another one downwards.
+
+    Args:
+      face: face to change: an image_id of the store, or an image file.
+      x: attribute whose vector is added along a row.
+      y: attribute whose vector is added down a column.
+      factors_x: multiples of the vector of x to add, from left to right.
+      factors_y: multiples of the vector of y to add, from top to bottom.
+    """
+    out = figure.path(trained, "neighbourhood")
+    model, store = trained.open()
+    known = steps.load(trained, model)
+    found = find_faces(store, [face])
+    z = model.encode(found.images)[0]
+    grid = grids.neighbourhood(z, known[x], known[y], factors_x, factors_y, steps.unit)
+    for name in (x, y):
+        warn_beyond(known[name], grid)
+    original = np.full((len(grid), 1, *found.images.shape[1:]), 255, np.uint8)
+    original[np.argmin(np.abs(factors_y))] = found.images[0]
+    figure.save(
+        out,
+        np.concatenate([original, model.decode(grid)], axis=1),
+        rows=factor_names(factors_y, steps.unit),
+        columns=["original", *factor_names(factors_x, steps.unit)],
+        title=f"{found.names[0]}: {x} to the right, {y} downwards, in {UNIT_NAMES[steps.unit]} ({known.kind})",
+        breaks=(1,),
+    )

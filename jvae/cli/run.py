@@ -1,0 +1,119 @@
+"""How every command starts: flags from a function's signature, one line for a user's mistake."""
+
+import contextlib
+import inspect
+import io
+import logging
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from jvae.errors import InputError, InputWarning
+from jvae.runtime.xla import keep_compiled
+
+DEBUG = "--debug"
+REPORT = (
+    "This is a bug in jvae, not in what you gave it. Please report the lines above, with the command and the output of "
+    "`pip list`, in the issues of the repository it came from"
+)
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Parses the command line into `main`'s arguments and calls it; exits 2 on bad input, 130 on Ctrl-C.
+
+    Args:
+      main: function whose annotated signature and docstring are the command line (by tyro).
+
+    Raises:
+      SystemExit: always on failure, see `plainly`.
+    """
+    with plainly(sys.argv[1:]) as words:
+        call(main, words)
+
+
+@contextlib.contextmanager
+def plainly(words: Sequence[str]) -> Iterator[list[str]]:
+    """Inside, a user's mistake ends the process after one line; gives `words` without --debug.
+
+    With `--debug` among the words nothing is left out: bad input keeps its traceback, tracebacks their frames inside of
+    JAX, warnings their source line, and what libraries log is shown.
+
+    Raises:
+      SystemExit: always on failure, after one line on stderr for `InputError` and `OSError` (a missing file, a full
+        disk), silently when the output's reader has left. Any other exception is a bug: it keeps its traceback, and
+        says where to report it.
+    """
+    debug = DEBUG in words
+    with warnings.catch_warnings():
+        if debug:
+            _show_everything()
+        else:
+            _warn_in_one_line()
+        try:
+            yield [word for word in words if word != DEBUG]
+        except BrokenPipeError:  # what reads our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        except (InputError, OSError) as error:
+            if debug:
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+        except Exception as error:
+            error.add_note(REPORT)
+            raise
+
+
+def call(main: Callable[..., Any], words: Sequence[str], name: str | None = None) -> None:
+    """Parses words into `main`'s arguments and calls it.
+
+    Args:
+      main: function as in `run`. The fields of a dataclass among its parameters are flags of their own, without a
+        prefix unless it has the attribute `prefixed`.
+      words: words of the command line after the command's name.
+      name: name of the command, for its help; None takes the script's.
+    """
+    import tyro  # here, so that jvae imports where tyro is not installed
+
+    keep_compiled()
+    about, *_ = re.split(r"\n\n(?:Args|Raises):", inspect.getdoc(main) or "")
+    about = f"{about.strip()}\n\nWith {DEBUG}, errors and warnings tell all they know."
+    prefix = () if getattr(main, "prefixed", False) else (tyro.conf.OmitArgPrefixes,)
+    tyro.cli(main, args=list(words), prog=name, description=about, config=(*prefix, tyro.conf.DisallowNone))
+
+
+def flags_of(main: Callable[..., Any]) -> list[str]:
+    """The flags of a command, such as --count, in the order of its help."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        call(main, ["--help"])
+    lines = re.findall(r"^[^-\w] (-.*)", out.getvalue(), re.M)  # the words before two spaces are flags, not their help
+    return [flag for line in lines for flag in re.findall(r"--[a-z][\w-]*", line.split("  ")[0])]
+
+
+def _warn_in_one_line() -> None:
+    show = warnings.showwarning
+
+    def one_line(message: Any, category: type, *rest: Any, **kwargs: Any) -> None:
+        if issubclass(category, InputWarning):
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **kwargs)
+
+    warnings.showwarning = one_line
+
+
+def _show_everything() -> None:
+    warnings.simplefilter("always")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("absl").setLevel(logging.INFO)
+    os.environ["JAX_TRACEBACK_FILTERING"] = "off"
+    if jax := sys.modules.get("jax"):
+        jax.config.update("jax_traceback_filtering", "off")

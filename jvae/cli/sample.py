@@ -1,0 +1,56 @@
+"""`jvae sample`: new faces, from the prior or from where the latents of faces lie."""
+
+from pathlib import Path
+from typing import Literal
+
+from jvae.cli.flags import Figure, Grid, Maybe, Run, Vectors
+from jvae.data.faces import open_store
+from jvae.errors import InputError
+from jvae.latent import priors
+
+MOST = 10_000  # faces to which a mixture is fitted
+TITLES = {
+    "normal": "the prior",
+    "aggregate": "the normal distribution of all latents",
+    "mixture": "a mixture fitted to the latents",
+}
+
+
+def main(
+    run: Run,
+    prior: Literal["normal", "aggregate", "mixture"] = "normal",
+    data: Maybe[Path] = None,
+    components: int = 10,
+    temperature: float = 1.0,
+    seed: int = 0,
+    grid: Grid = Grid(4, 8),
+    figure: Figure = Figure(),
+) -> None:
+    """Draws new faces from the prior, or from a distribution fitted to the latents of faces.
+
+    Args:
+      prior: distribution to draw from: the standard normal, towards which the run was trained (normal); the normal
+        distribution with the mean and covariance of the latents behind vectors.npz (aggregate); or a mixture of normal
+        distributions fitted to the latents of --data (mixture).
+      data: packed store to whose training split a mixture is fitted.
+      components: number of normal distributions in a mixture.
+      temperature: factor by which the latents' standard deviation is multiplied; below 1 the faces are plainer and
+        cleaner.
+      seed: seed of the draw.
+    """
+    grid.check(1)
+    if (prior == "mixture") != (data is not None):
+        raise InputError("--prior mixture and --data go together: the mixture is fitted to the faces of a store")
+    out = figure.path(run, "samples")
+    model = run.load()
+    if data is not None:
+        store = open_store(data, model.image_size)
+        latents = model.encode(store.read(store.indices("train")[:MOST]))
+        distribution = priors.mixture(latents, components, seed=seed)
+    elif prior == "aggregate":
+        distribution = priors.aggregate(Vectors().load(run, model).totals)
+    else:
+        distribution = priors.standard_normal(model.latent_dim)
+    z = distribution.sample(grid.rows * grid.columns, temperature=temperature, seed=seed)
+    title = f"Samples from {TITLES[prior]}" + (f" at temperature {temperature:g}" if temperature != 1 else "")
+    figure.save(out, model.decode(z.reshape(grid.rows, grid.columns, -1)), title=title)

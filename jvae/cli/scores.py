@@ -1,0 +1,42 @@
+"""`jvae scores`: how well each attribute vector tells its attribute."""
+
+from jvae.cli.flags import Chart, Trained, Vectors
+from jvae.evaluate.projections import score_vectors
+from jvae.io.files import replacing
+from jvae.render.charts import save_curves
+
+
+def main(
+    trained: Trained,
+    split: str = "test",
+    thresholds: str = "validation",
+    vectors: Vectors = Vectors(),
+    chart: Chart = Chart(),
+) -> None:
+    """Scores how well the latents' positions along each attribute vector tell the attribute.
+
+    Shows a table and writes it beside the picture, whose small charts are ROC curves.
+
+    Args:
+      split: split to score.
+      thresholds: split on which the thresholds are found.
+    """
+    out = chart.path(trained, "scores")
+    model, store = trained.open()
+    known = vectors.load(trained, model)
+    columns = [store.attribute(name) for name in known.attribute_names]
+    sets = [store.indices(name) for name in (split, thresholds)]
+    latents = [model.encode(store.read(rows)) for rows in sets]
+    labels = [store.attrs[rows][:, columns] for rows in sets]
+    found = score_vectors(known, latents[0], labels[0], latents[1], labels[1])
+    title = f"ROC curves of {len(found.curves)} vectors ({known.kind}) on {len(latents[0]):,} {split} images"
+    save_curves(out, {name: found.curves[name] for name in found.table.index}, title=title)
+    table = out.with_suffix(".csv")
+    with replacing(table) as part:
+        found.table.to_csv(part)
+    print(found.table.rename_axis(None).to_string(float_format="{:.3f}".format))
+    for name, reason in found.missing.items():
+        print(f"{name} is not scored: {reason}")
+    means = found.table[["auc", "balanced", "accuracy", "majority"]].mean()
+    print("means: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
+    print(f"wrote {out} and {table}")

@@ -1,0 +1,147 @@
+"""One run while it trains, alone or among others: its directory, curve, checkpoints and validations."""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jvae.config import Config
+from jvae.data.source import Store
+from jvae.errors import InputError
+from jvae.models.model import Variables
+from jvae.render.sheet import save_png, sheet
+from jvae.render.tiles import to_uint8
+from jvae.runtime.mesh import put, replicated
+from jvae.runtime.processes import is_main
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.history import Call, recorded
+from jvae.training.log import Log, NoLog
+from jvae.training.run import Record, claimed
+from jvae.training.state import State
+from jvae.training.task import Hyper, Task
+from jvae.training.validation import Scores, score
+
+VALIDATION_IMAGES = 2048
+SHOWN = 10  # images in a picture
+TOLD = 7  # scores in a line on the screen
+
+
+class Member:
+    """A run in the loop.
+
+    Attributes:
+      name: of the run.
+      cfg: its config.
+      task: prepared, on the host.
+      run: its directory.
+      checkpoints: open between `open` and the end of its stack.
+      call: what its history will say of how this call ended.
+      step: steps done.
+      scores: of the last validation.
+      failed: why it ended early, or None.
+    """
+
+    checkpoints: Checkpoints
+    call: Call
+
+    def __init__(self, name: str, cfg: Config, task: Task, run: Path) -> None:
+        self.name, self.cfg, self.task, self.run, self.step = name, cfg, task, run, 0
+        self.scores: Scores | None = None
+        self.failed: str | None = None
+
+    def open(self, stack: contextlib.ExitStack, store: Store, total: int) -> None:
+        """Claims the directory until `stack` ends, and opens its history and its checkpoints.
+
+        Raises:
+          InputError: the directory is of another config or other data, or another process trains in it.
+        """
+        stack.enter_context(claimed(self.run, Record(self.cfg, self.task.labels)))
+        self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
+        self.checkpoints = stack.enter_context(Checkpoints(self.run))
+
+    def start(
+        self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
+    ) -> None:
+        """Opens the curve, from `step` on."""
+        self.step, self._rate, self._validate = step, hyper.rate, validate
+        self._log = stack.enter_context(Log(self.run, step) if is_main() else NoLog())
+        self._last_good = self.checkpoints.last_step
+        self._compiled = {"compile_seconds": compile_seconds}  # of the first row alone
+
+    def add(self, step: int, count: int, metrics: Mapping[str, np.ndarray], images_per_s: float) -> dict[str, float]:
+        """Writes a row of the `count` steps that end at `step`, of their metrics [k] on the host; returns its means.
+
+        Raises:
+          InputError: a loss was not finite; its step is named.
+        """
+        values = {name: rows[:count] for name, rows in metrics.items()}
+        bad = np.flatnonzero(~np.isfinite(values["loss"]))
+        if len(bad):
+            kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
+            raise InputError(
+                f"the loss is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
+                f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
+            )
+        row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}
+        self._log.write(step, "train", row | {"learning_rate": float(np.asarray(self._rate(step)))})
+        self._log.write_times(step, {"images_per_s": images_per_s} | self._compiled)
+        self._compiled, self.step = {}, step
+        return row
+
+    def save(self, step: int, state: State, due: bool, say: Callable[[str], None]) -> None:
+        """Validates the state where that is due, and saves a checkpoint after the rows that belong to it."""
+        self.step = step
+        if due:
+            self.scores = self._validate(self, step, state.inference)
+            if self.task.best not in self.scores:
+                known = ", ".join(self.scores)
+                raise InputError(f"{type(self.task).__name__}.best={self.task.best!r} is none of its scores: {known}")
+            self._log.write(step, "validation", self.scores)
+            names = dict.fromkeys((self.task.best, *self.scores))  # the best first
+            shown = ", ".join(f"{name} {self.scores[name]:.4g}" for name in list(names)[:TOLD] if name != "n")
+            say(f"step {step}: validation {shown}")
+        self._log.sync()  # a checkpoint is never ahead of its rows: those after it are dropped on resuming
+        self.checkpoints.save(step, state, self.scores[self.task.best] if due and self.scores else math.inf)
+        self._last_good = step
+
+
+class Validation:
+    """Scores a sample of the validation split, and draws originals over reconstructions.
+
+    Args:
+      store: the images, and labels where a task asks for them.
+      mesh: the devices.
+    """
+
+    def __init__(self, store: Store, mesh: Mesh) -> None:
+        self.store, self.mesh = store, mesh
+        self._shown = np.asarray(store.images[self.rows("validation")[:SHOWN]])
+
+    def rows(self, split: str) -> Any:
+        """An even sample of a split, of at most VALIDATION_IMAGES."""
+        rows = self.store.indices(split)
+        return rows[:: -(-len(rows) // VALIDATION_IMAGES)]
+
+    def score(self, task: Task, variables: Variables, split: str) -> Scores:
+        """Scores `variables` on the sample of a split."""
+        return score(task, variables, self.store, self.rows(split), mesh=self.mesh)
+
+    def __call__(self, member: Member, step: int, variables: Variables) -> Scores:
+        """Scores `variables` on the validation split; writes figures/step-….png where there is something to show."""
+        task = put(member.task, replicated(self.mesh))
+        made = _pictures(task, variables, put(self._shown, replicated(self.mesh)))
+        if made is not None and is_main():
+            picture = sheet(np.stack([self._shown, np.asarray(made)]), title=f"step {step}")
+            save_png(member.run / "figures" / f"step-{step:07d}.png", picture)
+        return self.score(member.task, variables, "validation")
+
+
+@jax.jit
+def _pictures(task: Task, variables: Variables, images: jax.Array) -> jax.Array | None:
+    made = task.reconstruct(variables, images)
+    return None if made is None else to_uint8(made)

@@ -1,0 +1,76 @@
+"""Presets: named configs. Each says what it is for, how it is called, how long it takes and what it reaches."""
+
+from jvae.config import Config, LoopConfig, OptimizerConfig
+from jvae.errors import unknown
+from jvae.judge.net import JudgeNetwork
+from jvae.models.book import Book
+from jvae.models.linear import Linear
+from jvae.models.residual import Residual
+from jvae.training.tasks.judge import JudgeObjective
+from jvae.training.tasks.vae import Vae
+
+# For the blog post and the book, Generative Deep Learning, chapter 3, as printed: 128x128 squashed CelebA, 200 epochs.
+#   jvae train book --data data/celeba128 --out runs/book
+BOOK = Config(preset="book", model=Book(image_size=128), objective=Vae(r_loss_factor=10_000.0))
+
+# For 64x64 centre crops of CelebA. Chosen by the clock (benchmarks/bench_recipe.py): narrow where the images are large,
+# which is where the time goes; no dropout; a high rate that falls to 0, and an average for what is looked at before.
+#   jvae train celeba64 --data data/celeba64 --out runs/celeba64
+# 20 epochs of 16,000 images take four minutes on two cores, and reach an objective of 148 on test images.
+CELEBA64 = BOOK.replace(
+    preset="celeba64",
+    image_size=64,
+    widths=(16, 32, 64, 128),
+    latent_dim=128,
+    dropout=0.0,
+    learning_rate=3e-3,
+    schedule="cosine",
+    warmup_steps=200,
+    ema_decay=0.99,
+    epochs=20.0,
+)
+
+# For rendered faces: what `make demo` trains.
+#   jvae train demo --data runs/demo-faces --out runs/demo
+# 5 epochs of 16,000 images take about a minute on two cores.
+DEMO = CELEBA64.replace(
+    preset="demo",
+    latent_dim=64,
+    r_loss_factor=50_000.0,
+    learning_rate=1.5e-3,
+    warmup_steps=100,
+    epochs=5.0,
+)
+
+# For a baseline of every other model: the optimum of a linear VAE, with no gradient step.
+#   jvae train linear64 --data data/celeba64 --out runs/linear64
+# Five passes over 16,000 images take 15 to 30 seconds on two cores, and reach an objective of 160 on validation images
+# with 83 of the latents in use.
+LINEAR64 = CELEBA64.replace(preset="linear64", model=Linear(latent_dim=128))
+
+# For an encoder and decoder without batch normalisation: residual blocks and GroupNorm, at 64x64.
+#   jvae train residual64 --data data/celeba64 --out runs/residual64
+# 5 epochs of 16,000 images take four minutes on two cores, and reach an objective of 156 on validation images.
+RESIDUAL64 = CELEBA64.replace(
+    preset="residual64", model=Residual(widths=(32, 64), blocks=(1, 1)), learning_rate=5e-3, epochs=5.0
+)
+
+# For the judge of edits, and what objectives of perception take: a classifier of every attribute.
+#   jvae judge --data data/celeba64 --out runs/judge
+# 12 epochs of 16,000 images take minutes on two cores.
+JUDGE = Config(
+    preset="judge",
+    model=JudgeNetwork(),
+    objective=JudgeObjective(),
+    optimizer=OptimizerConfig(learning_rate=2e-3, schedule="cosine", weight_decay=0.05, adam_epsilon=1e-8),
+    loop=LoopConfig(batch_size=128, epochs=12.0, chunk_steps=25),
+)
+
+PRESETS = {cfg.preset: cfg for cfg in (BOOK, CELEBA64, DEMO, LINEAR64, RESIDUAL64, JUDGE)}
+
+
+def preset(name: str) -> Config:
+    """The preset `name`. Raises `InputError` with the nearest names if there is none."""
+    if name not in PRESETS:
+        raise unknown("preset", name, tuple(PRESETS))
+    return PRESETS[name]

@@ -1,0 +1,108 @@
+"""A VAE that is also held to what a frozen judge sees in picture and reconstruction: layers, features and logits."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jvae.data.feed import Batch
+from jvae.errors import InputError
+from jvae.judge.judge import Judge
+from jvae.judge.net import JudgeNet
+from jvae.models.model import Posterior, Variables
+from jvae.training.task import static
+from jvae.training.tasks.vae import Vae, VaeTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptual(Vae):
+    """Settings of the VAE's objective, and of the judge beside it (Hou et al. 2017, "Deep Feature Consistent VAE").
+
+    The weights are in nats for a squared distance of 1.
+
+    Attributes:
+      judge: file or run directory of a judge of images of the store's size; `jvae judge` trains one.
+      layer_weight: weight of the distance in the judge's layers, means over positions and channels, summed over layers.
+      feature_weight: weight of the distance in the features that the judge's logits are linear in, summed.
+      logit_weight: weight of the distance in the judge's logits, summed.
+    """
+
+    judge: str = ""
+    layer_weight: float = 10.0
+    feature_weight: float = 1.0
+    logit_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_at_least(0, "layer_weight", "feature_weight", "logit_weight")
+
+    def labels(self, store: Any) -> tuple[str, ...]:
+        """None: the judge is told nothing of the labels. It is opened here, so that a wrong one is refused at once."""
+        open_judge(self.judge, store.size)
+        return ()
+
+    def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
+        """The task, without the judge until it is prepared."""
+        given = (self.layer_weight, self.feature_weight, self.logit_weight)
+        return PerceptualTask(
+            **self.shared(model, dtype), judge=self.judge, dtype=dtype, weights=np.array(given, np.float32)
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class PerceptualTask(VaeTask):
+    """The VAE's loss, and the squared distances between what the judge makes of the picture and the reconstruction.
+
+    Attributes:
+      judge: file or run directory of the judge.
+      dtype: dtype of the judge's matrix work.
+      weights: float32 [3], weights of layers, features and logits.
+      net: the judge's network; None until the task is prepared.
+      frozen: its variables, which are not trained.
+    """
+
+    judge: str = static()
+    dtype: Any = static()
+    weights: Any
+    net: JudgeNet | None = static(default=None)
+    frozen: Any = None
+
+    def prepared(self, store: Any) -> Self:
+        """The task with the judge."""
+        judge = open_judge(self.judge, self.config.image_size)
+        net = JudgeNet(len(judge.attribute_names), self.config.image_size, dtype=self.dtype)
+        return dataclasses.replace(self, net=net, frozen=jax.device_get(judge.variables))
+
+    def terms(
+        self, variables: Variables, batch: Batch, x: jax.Array, recon: jax.Array, posterior: Posterior
+    ) -> dict[str, jax.Array]:
+        """What the judge sees: layers (means over positions and channels, summed over layers), features and logits."""
+        assert self.net is not None  # the loop prepares every task
+        judged: Any = [self.net.apply(self.frozen, image) for image in (x, recon)]
+        seen, made = judged
+        layers = sum(_distance(a, b) / a[0].size for a, b in zip(seen.layers, made.layers, strict=True))
+        features, logits = _distance(seen.features, made.features), _distance(seen.logits, made.logits)
+        by_layer, by_feature, by_logit = self.weights
+        return {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
+
+
+def open_judge(path: str, image_size: int) -> Judge:
+    """The judge in the file `path`. Raises `InputError` where there is none, or it judges images of another size."""
+    if not path:
+        raise InputError("judge='': the objective perceptual needs a judge: jvae judge trains one; give its file")
+    found = Judge.load(path)
+    if found.image_size != image_size:
+        raise InputError(
+            f"{path} judges images of {found.image_size} pixels and these have {image_size}: "
+            "train a judge on the same store"
+        )
+    return found
+
+
+def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
+    """[b], squared, summed over all but the first axis."""
+    return jnp.sum(jnp.square(a - b), axis=tuple(range(1, a.ndim)))

@@ -1,0 +1,232 @@
+"""Tasks of every kind go through one loop: they train, stop, resume bit for bit, load, and choose their best."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jvae
+from jvae.config import ObjectiveConfig
+from jvae.data.feed import Batch
+from jvae.errors import InputError
+from jvae.models.model import to_float, train_pass
+from jvae.runtime.mesh import put, replicated
+from jvae.training import step as step_module
+from jvae.training import tasks
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.log import read_metrics
+from jvae.training.loop import make_task, train
+from jvae.training.run import read_record
+from jvae.training.task import Hyper, Loss, named, part, static
+from jvae.training.tasks.perceptual import Perceptual
+from jvae.training.tasks.supervised import Supervised
+from jvae.training.tasks.vae import Vae, VaeTask
+from tests.faces import small_store
+from tests.runs import (
+    KEYS,
+    ONE,
+    TINY,
+    assert_equal_files,
+    assert_equal_states,
+    last_state,
+    shapes_of,
+    stop_after,
+    untrained_judge,
+)
+
+SHORT = TINY.replace(steps=9, eval_every=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Vae):
+    """A patch critic beside the VAE.
+
+    Attributes:
+      critic_weight: of what the critic says of reconstructions.
+    """
+
+    critic_weight: float = 0.1
+
+    def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "AdversarialTask":
+        weight = np.float32(self.critic_weight)
+        return AdversarialTask(**self.shared(model, dtype), critic=Critic(), critic_weight=weight)
+
+
+class Critic(nn.Module):
+    """Images to a logit a patch."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = nn.Conv(4, (3, 3), (2, 2))(x)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Conv(1, (3, 3), (2, 2))(nn.leaky_relu(x))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class AdversarialTask(VaeTask):
+    """Two players, two optimisers, one step: each one's loss stops the other's gradient."""
+
+    critic: Critic = static()
+    critic_weight: Any
+
+    def init(self, key: jax.Array) -> Any:
+        side = self.config.image_size
+        critic: Any = self.critic.init(jax.random.fold_in(key, 1), jnp.zeros((1, side, side, 3)))
+        return named(super().init(key), critic=critic)
+
+    def loss(self, variables: Any, batch: Batch, key: jax.Array, step: jax.Array) -> Loss:
+        base = super().loss(variables, batch, key, step)
+        x = to_float(batch.images)
+        recon = train_pass(self.module, part(variables, "model"), x, key).reconstruction.image
+        own = part(variables, "critic")
+        still = jax.lax.stop_gradient(own)
+        fooled = -self.critic.apply(still, recon).mean((1, 2, 3))  # pyright: ignore[reportAttributeAccessIssue]
+        both = jnp.concatenate([x, jax.lax.stop_gradient(recon)])
+        found: Any = self.critic.apply(own, both, train=True, mutable=["batch_stats"])
+        said, kept = found
+        real, made = jnp.split(said, 2)
+        hinge = (nn.relu(1 - real) + nn.relu(1 + made)).mean((1, 2, 3))
+        values = base.values + self.critic_weight * fooled + hinge
+        collections = named(base.collections, critic=kept)
+        return Loss(values, base.parts | {"fooled": fooled, "critic": hinge}, collections)
+
+    def optimizer(self, hyper: Hyper) -> optax.GradientTransformation:
+        groups: Any = {"model": hyper.adam(), "critic": hyper.adam(0.5)}
+        return optax.partition(groups, {name: name for name in groups})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tasks.TASKS, "adversarial", f"{__name__}:Adversarial")
+        yield
+
+
+@pytest.fixture(scope="module")
+def store():
+    return small_store()
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """A judge's file."""
+    out = tmp_path_factory.mktemp("judge") / "judge.npz"
+    untrained_judge(small_store()).save(out)
+    return out
+
+
+@pytest.fixture(params=["supervised", "perceptual", "adversarial"])
+def objective(request, judge) -> ObjectiveConfig:
+    return {
+        "supervised": Supervised(r_loss_factor=1000, label_weight=2.0),
+        "perceptual": Perceptual(r_loss_factor=1000, judge=str(judge)),
+        "adversarial": Adversarial(r_loss_factor=1000),
+    }[request.param]
+
+
+PARTS = {
+    Supervised: {"labels"},
+    Perceptual: {"layers", "features", "logits"},
+    Adversarial: {"fooled", "critic"},
+}
+
+
+def test_a_task_trains_resumes_and_loads(store, objective, tmp_path):
+    cfg, whole, cut = SHORT.replace(objective=objective), tmp_path / "whole", tmp_path / "cut"
+    train(cfg, store, whole, mesh=ONE, progress=False)
+    assert train(cfg, store, cut, mesh=ONE, progress=False, stopped=stop_after(2)).step == 6
+    train(cfg, store, cut, mesh=ONE, progress=False)
+    record = read_record(whole)
+    task = record.task(ONE)
+    like = step_shapes(task, cfg)
+    states = []
+    for run in (whole, cut):
+        with Checkpoints(run, read_only=True) as checkpoints:
+            states.append(jax.device_get(checkpoints.restore(like)))
+    assert_equal_states(*states)  # several optimisers and collections, too
+    assert_equal_files(cut, whole)
+    rows = {row["split"]: row for row in read_metrics(whole)}
+    assert PARTS[type(objective)] <= rows["train"].keys()
+    assert rows["train"]["loss"] == pytest.approx(
+        sum(rows["train"][name] for name in PARTS[type(objective)] - {"fooled"})
+        + 1000 * rows["train"]["error"] + rows["train"]["kl"] + 0.1 * rows["train"].get("fooled", 0.0),
+        rel=1e-4,
+    )  # fmt: skip
+    z = jvae.load(whole, mesh=ONE).encode(store.images[:2])
+    assert z.shape == (2, 6) and np.isfinite(z).all()
+    assert record.labels == (store.attribute_names if isinstance(objective, Supervised) else ())
+
+
+def step_shapes(task, cfg):
+    from jvae.training.state import state_shapes
+
+    return state_shapes(task, Hyper.of(cfg.optimizer, 1), ONE)
+
+
+def test_the_best_is_chosen_by_the_task(store, judge, tmp_path):
+    cfg = SHORT.replace(objective=Perceptual(r_loss_factor=1.0, judge=str(judge), logit_weight=50.0))
+    train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
+    rows = [row for row in read_metrics(tmp_path / "run") if row["split"] == "validation"]
+    for row in rows:
+        own = row["layers"] + row["features"] + row["logits"]
+        assert row["objective"] == pytest.approx(row["sampled_error"] + row["kl"] + own, rel=1e-5) and own > 0
+    best = min(rows, key=lambda row: row["objective"])["step"]
+    with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
+        assert checkpoints.best_step == best
+
+
+def test_a_frozen_network_is_an_argument_and_no_constant(store, judge):
+    objective = Perceptual(r_loss_factor=1000, judge=str(judge))
+    task = make_task(SHORT.replace(objective=objective), store, ONE)
+    other = dataclasses.replace(task, frozen=jax.tree.map(lambda leaf: leaf + 1, task.frozen))  # type: ignore[arg-type]
+    hyper = put(Hyper.of(SHORT.optimizer, 9), replicated(ONE))
+    images = jax.ShapeDtypeStruct((3, 8, 16, 16, 3), np.uint8)
+    chunk = step_module.Chunk(images, None, None)
+    args = step_shapes(task, SHORT), chunk, np.int32(3), KEYS[2]
+    one, two = (step_module.train_chunk.lower(*args, t, hyper, mesh=ONE).as_text() for t in (task, other))
+    assert one == two
+
+
+def test_a_frozen_network_is_not_trained_or_saved(store, judge, tmp_path):
+    cfg = SHORT.replace(objective=Perceptual(r_loss_factor=1000, judge=str(judge)), steps=3)
+    train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
+    assert_equal_states(
+        jax.tree.map(jnp.shape, last_state(tmp_path / "run", cfg).variables),
+        jax.tree.map(lambda leaf: leaf.shape, shapes_of(SHORT).variables),
+    )
+
+
+def test_labels_reach_the_task_however_it_is_fed(store, tmp_path):
+    cfg = SHORT.replace(objective=Supervised(r_loss_factor=1000, label_weight=2.0), steps=1)
+    other = dataclasses.replace(store, attrs=~store.attrs)
+    heads = {}
+    for name, data, residency in (("a", store, "resident"), ("b", store, "streamed"), ("c", other, "resident")):
+        train(cfg.replace(residency=residency), data, tmp_path / name, mesh=ONE, progress=False)
+        with Checkpoints(tmp_path / name, read_only=True) as checkpoints:
+            like = step_shapes(read_record(tmp_path / name).task(ONE), cfg)
+            heads[name] = jax.device_get(checkpoints.restore(like)).variables["params"]["head"]
+    assert np.abs(heads["a"]["kernel"]).min() > 0
+    assert_equal_states(heads["a"], heads["b"])
+    # a head that says nothing yet moves the other way for opposite labels
+    assert_equal_states(heads["a"], jax.tree.map(np.negative, heads["c"]))
+
+
+def test_what_a_task_lacks_is_said_before_anything_is_written(store, judge, tmp_path):
+    run, bare = tmp_path / "run", dataclasses.replace(store, meta=dataclasses.replace(store.meta, attribute_names=()))
+    cases = [
+        (Supervised(beta=1.0), bare, "has no labels, which the objective supervised needs"),
+        (Supervised(beta=1.0, attributes=("Bold",)), store, "unknown attribute 'Bold': did you mean Bald"),
+        (Perceptual(beta=1.0), store, "the objective perceptual needs a judge: jvae judge trains one"),
+        (Perceptual(beta=1.0, judge="nowhere.npz"), store, "there is no judge at nowhere.npz"),
+    ]
+    for objective, data, said in cases:
+        with pytest.raises(InputError, match=said):
+            train(SHORT.replace(objective=objective), data, run, mesh=ONE, progress=False)
+    assert not run.exists()
