@@ -34,7 +34,7 @@ demo: $(stamp)
 
 # A file's tests share their fixtures, so a file goes to one worker as a whole.
 test: $(stamp)
-	@$(python) -m pytest -q -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(python) -m pytest -q -n logical --maxprocesses 3 --dist loadfile $(ARGS)
 
 faults: $(stamp)
 	@$(python) -m faults $(ARGS)

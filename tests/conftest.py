@@ -44,7 +44,13 @@ hypothesis.settings.load_profile("jvae")
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
+# Files of half a minute and more begin first, so that no worker is left with one when the others have ended.
+LONGEST = ("train", "processes", "models", "tasks", "sweep", "judge", "pictures", "extending", "benchmarks", "recipe")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if on_gpu and not (ON_GPU and jax.default_backend() == "gpu"):
         for item in on_gpu:

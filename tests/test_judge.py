@@ -113,7 +113,7 @@ def test_the_loss_by_definition():
 
 
 def test_the_seed_decides(store, judge, tmp_path):
-    other = train_judge(store, tmp_path / "other", SHORT.replace(seed=1), progress=False)
+    other = train_judge(store, tmp_path / "other", SHORT.replace(seed=1, epochs=1.0), progress=False)
     assert isinstance(other, Judge)
     assert not any(np.array_equal(a, b) for a, b in zip(leaves(judge), leaves(other), strict=True) if a.ndim > 1)
 

@@ -76,7 +76,7 @@ class ToyVAE(nn.Module):
 
 
 CORNERS = ("several, sown, variance", "point")  # that are trained; "plain" and "mixed" are not
-SMALL = Residual(widths=(8, 8), blocks=(1, 1), groups=2, head_width=2, latent_dim=D, norm="none")
+SMALL = Residual(widths=(8,), blocks=(1,), groups=2, head_width=2, latent_dim=D, norm="none")
 fresh = jax.jit(init_variables, static_argnums=(0, 1))
 LOOP = LoopConfig(batch_size=8, steps=8, eval_every=4, chunk_steps=4)
 

@@ -67,11 +67,11 @@ def test_a_bad_value_is_one_line(monkeypatch, tmp_path, capsys):
 
 def test_a_sweep_over_any_of_its_settings(monkeypatch, tmp_path, capsys):
     out = tmp_path / "sweep"
-    words = f"sweep demo --data {small_store().path} --out {out} {SMALL} --vary seed=0,1 beta=1,4".split()
+    words = f"sweep demo --data {small_store().path} --out {out} {SMALL} --vary seed=0,1 beta=1".split()
     assert call(monkeypatch, *words, "--optimizer.ema-decay", "0.5") == 0
     names = {path.name for path in out.iterdir() if path.is_dir()}
-    assert names == {f"seed={seed},beta={beta}" for seed in (0, 1) for beta in (1, 4)}
+    assert names == {"seed=0,beta=1", "seed=1,beta=1"}
     assert {read_config(out / name).optimizer.ema_decay for name in names} == {0.5}
-    assert "4 models at once" in capsys.readouterr().out
+    assert "2 models at once" in capsys.readouterr().out
     assert call(monkeypatch, *words[:6], "--vary", "seed") == 2
     assert "--vary seed: give a setting and its values, such as seed=0,1,2" in capsys.readouterr().err
