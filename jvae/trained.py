@@ -21,9 +21,8 @@ from jvae.models.loss import kl_per_dimension
 from jvae.models.model import Decode, Encode, Variables, latent_dim
 from jvae.render.tiles import decode_tiles
 from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
-from jvae.training.checkpoint import Checkpoints, Which
-from jvae.training.run import read_record
-from jvae.training.task import named, part
+from jvae.training.checkpoint import Which, restore_network
+from jvae.training.task import named
 from jvae.training.tasks.vae import VaeTask
 from jvae.training.validation import Scores, score
 
@@ -208,12 +207,6 @@ def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | Non
     Raises:
       InputError: no run directory, or no checkpoint in it.
     """
-    record, mesh = read_record(run), make_mesh() if mesh is None else mesh
-    config, shapes = record.config, jax.eval_shape(record.task(mesh).init, jax.random.key(0))
-    if "model" not in shapes["params"]:
-        raise InputError(f"{run} is a run of the preset {config.preset}, which trains no model of faces: give another")
-    whole = replicated(mesh)
-    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), shapes)
-    with Checkpoints(run, read_only=True) as checkpoints:
-        step, variables = checkpoints.restore_variables(which, like)
-    return TrainedModel(config, part(variables, "model"), step=step, mesh=mesh)
+    mesh = make_mesh() if mesh is None else mesh
+    record, step, variables = restore_network(run, "model", "model of faces", which, mesh)
+    return TrainedModel(record.config, variables, step=step, mesh=mesh)

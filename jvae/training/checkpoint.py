@@ -23,12 +23,16 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh
 
 from jvae.errors import InputError, InputWarning
 from jvae.io.files import seal, unseal
+from jvae.models.model import Variables
+from jvae.runtime.mesh import replicated
 from jvae.runtime.processes import is_main, meet
-from jvae.training.run import CHECKPOINTS, move_aside, steps_of
+from jvae.training.run import CHECKPOINTS, Record, move_aside, read_record, steps_of
 from jvae.training.state import State
+from jvae.training.task import part
 
 Which = Literal["best", "last"]
 
@@ -246,6 +250,35 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         """Closes."""
         self.close()
+
+
+def restore_network(
+    run: str | os.PathLike[str], name: str, what: str, which: Which, mesh: Mesh
+) -> tuple[Record, int, Variables]:
+    """One network out of a run's checkpoint.
+
+    Args:
+      run: run directory.
+      name: of the network among the task's variables, see `jvae.training.task.named`.
+      what: the run should train, for the error: "model of faces".
+      which: checkpoint.
+      mesh: devices to put the variables on, whole on each.
+
+    Returns:
+      What the run says of itself, the step of the checkpoint, and the network's variables.
+
+    Raises:
+      InputError: no run directory, no checkpoint in it, or a run of a task that has no such network.
+    """
+    record = read_record(run)
+    shapes = jax.eval_shape(record.task(mesh).init, jax.random.key(0))
+    if name not in shapes["params"]:
+        raise InputError(f"{run} is a run of the preset {record.config.preset}, which trains no {what}: give another")
+    whole = replicated(mesh)
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), shapes)
+    with Checkpoints(run, read_only=True) as checkpoints:
+        step, variables = checkpoints.restore_variables(which, like)
+    return record, step, part(variables, name)
 
 
 def _items(state: State) -> dict[str, Any]:

@@ -4,23 +4,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.packed import PackedStore
-from jvae.errors import InputError
 from jvae.judge.judge import JUDGE, Judge, batched_logits, score_judge
 from jvae.judge.net import JudgeNet, Logits
 from jvae.judge.ranking import best_threshold
-from jvae.runtime.mesh import make_mesh, put, replicated
+from jvae.runtime.mesh import make_mesh
 from jvae.runtime.processes import is_main
-from jvae.training.checkpoint import Checkpoints
+from jvae.training.checkpoint import restore_network
 from jvae.training.loop import Ending, train
 from jvae.training.presets import preset
-from jvae.training.run import read_record
-from jvae.training.task import part
 from jvae.training.tasks.judge import judgeable
 
 
@@ -70,14 +66,7 @@ def finished_judge(store: PackedStore, run: Path, mesh: Mesh) -> Judge:
     Raises:
       InputError: `run` is no run of a judge, or of another store.
     """
-    record = read_record(run)
-    shapes = jax.eval_shape(record.task(mesh).init, jax.random.key(0))
-    if "judge" not in shapes["params"]:
-        raise InputError(f"{run} is a run of the preset {record.config.preset}, which trains no judge: give another")
-    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)), shapes)
-    with Checkpoints(run, read_only=True) as checkpoints:
-        _, variables = checkpoints.restore_variables("last", like)
-    own = put(part(variables, "judge"), replicated(mesh))
+    record, _, own = restore_network(run, "judge", "judge", "last", mesh)
     names = record.labels
     logits_fn = Logits(JudgeNet(len(names), store.size))
     logits = {}
