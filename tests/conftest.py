@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import hypothesis
@@ -23,6 +24,8 @@ if not ON_GPU:
     # Most of LLVM's passes are left out, which take 3 seconds of 10; all that XLA does to a program comes before them.
     # XLA_FLAGS=--xla_backend_optimization_level=3 has them back.
     flags = f"--xla_backend_optimization_level=1 {flags}"
+    if version("jaxlib").startswith("0.10."):  # likewise the slow one of its two ways to write loops
+        flags = f"--xla_cpu_use_fusion_emitters=false {flags}"
 os.environ["XLA_FLAGS"] = flags
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 if CACHE not in os.environ:  # what one worker or child process has compiled serves the others, of this session alone

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from jvae.judge.judge import Judge, score_judge
 from jvae.judge.net import JudgeNet, init_judge
@@ -84,6 +85,14 @@ def assert_equal_states(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def assert_same_judge(one, other):
+    assert one.attribute_names == other.attribute_names and one.image_size == other.image_size
+    assert one.missing == other.missing
+    np.testing.assert_array_equal(one.thresholds, other.thresholds)
+    pd.testing.assert_frame_equal(one.scores, other.scores)
+    assert_equal_states(one.variables, other.variables)
 
 
 def assert_equal_files(a, b):

@@ -15,6 +15,13 @@ N, D, A = 200_000, 16, 8
 NAMES = tuple("abcdefgh")
 
 
+def encode_linearly(variables, images):
+    """What every `LinearModel` encodes by, so that all share what is compiled."""
+    flat = images.reshape(len(images), -1).astype(jnp.float32) / 255
+    mean = jnp.matmul(flat, variables["weights"], precision="highest") + variables["bias"][None]
+    return mean, jnp.full_like(mean, -2.0)
+
+
 class LinearModel:
     """A model whose latents are a linear map of the pixels: 4x4 images, d latents. Decodes to a colour a latent."""
 
@@ -27,16 +34,11 @@ class LinearModel:
         weights = np.random.default_rng(seed).normal(size=(size * size * 3, d)).astype(np.float32) / 4
         self.variables = {"weights": weights, "bias": np.zeros(d, np.float32)}
 
-        def encode_fn(variables, images):
-            flat = images.reshape(len(images), -1).astype(jnp.float32) / 255
-            mean = jnp.matmul(flat, variables["weights"], precision="highest") + variables["bias"][None]
-            return mean, jnp.full_like(mean, -2.0)
-
         def decode_fn(variables, z):
             colour = jax.nn.sigmoid(z[:, :3])[:, None, None, :]
             return jnp.broadcast_to(colour, (len(z), size, size, 3))
 
-        self.encode_fn, self.decode_fn = wrap(encode_fn), decode_fn
+        self.encode_fn, self.decode_fn = wrap(encode_linearly), decode_fn
 
     def encode(self, images):
         return np.asarray(self.encode_fn(self.variables, images)[0])

@@ -23,6 +23,7 @@ from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import make_task, train
 from jvae.training.run import read_record
+from jvae.training.state import state_shapes
 from jvae.training.task import Hyper, Loss, named, part, static
 from jvae.training.tasks.perceptual import Perceptual
 from jvae.training.tasks.supervised import Supervised
@@ -145,7 +146,7 @@ def test_a_task_trains_resumes_and_loads(store, objective, tmp_path):
     train(cfg, store, cut, mesh=ONE, progress=False)
     record = read_record(whole)
     task = record.task(ONE)
-    like = step_shapes(task, cfg)
+    like = state_shapes(task, Hyper.of(cfg.optimizer, 1), ONE)
     states = []
     for run in (whole, cut):
         with Checkpoints(run, read_only=True) as checkpoints:
@@ -162,12 +163,6 @@ def test_a_task_trains_resumes_and_loads(store, objective, tmp_path):
     z = jvae.load(whole, mesh=ONE).encode(store.images[:2])
     assert z.shape == (2, 6) and np.isfinite(z).all()
     assert record.labels == (store.attribute_names if isinstance(objective, Supervised) else ())
-
-
-def step_shapes(task, cfg):
-    from jvae.training.state import state_shapes
-
-    return state_shapes(task, Hyper.of(cfg.optimizer, 1), ONE)
 
 
 def test_the_best_is_chosen_by_the_task(store, judge, tmp_path):
@@ -189,7 +184,7 @@ def test_a_frozen_network_is_an_argument_and_no_constant(store, judge):
     hyper = put(Hyper.of(SHORT.optimizer, 9), replicated(ONE))
     images = jax.ShapeDtypeStruct((3, 8, 16, 16, 3), np.uint8)
     chunk = step_module.Chunk(images, None, None)
-    args = step_shapes(task, SHORT), chunk, np.int32(3), KEYS[2]
+    args = state_shapes(task, hyper, ONE), chunk, np.int32(3), KEYS[2]
     one, two = (step_module.train_chunk.lower(*args, t, hyper, mesh=ONE).as_text() for t in (task, other))
     assert one == two
 
@@ -210,7 +205,7 @@ def test_labels_reach_the_task_however_it_is_fed(store, tmp_path):
     for name, data, residency in (("a", store, "resident"), ("b", store, "streamed"), ("c", other, "resident")):
         train(cfg.replace(residency=residency), data, tmp_path / name, mesh=ONE, progress=False)
         with Checkpoints(tmp_path / name, read_only=True) as checkpoints:
-            like = step_shapes(read_record(tmp_path / name).task(ONE), cfg)
+            like = state_shapes(read_record(tmp_path / name).task(ONE), Hyper.of(cfg.optimizer, 1), ONE)
             heads[name] = jax.device_get(checkpoints.restore(like)).variables["params"]["head"]
     assert np.abs(heads["a"]["kernel"]).min() > 0
     assert_equal_states(heads["a"], heads["b"])
