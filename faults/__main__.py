@@ -18,7 +18,7 @@ from pathlib import Path
 # As in tests/conftest.py, before JAX is first imported, here and in the processes that are started.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from faults import damage, disk, drift, hostile, kill, processes, twice
+from faults import damage, disk, drift, environment, hostile, kill, pairs, processes, twice
 from faults.row import Row
 from jvae.cli.run import run
 from jvae.errors import unknown
@@ -52,7 +52,9 @@ SUBJECTS = {
     "disk": Subject(disk.run, 3, "Full disks and no rights"),
     "twice": Subject(twice.run, 10, "Two at once"),
     "drift": Subject(drift.run, 20_000, "A long run"),
-    "hostile": Subject(hostile.run, 10_000, "Hostile files"),
+    "hostile": Subject(hostile.run, 16_000, "Hostile files"),
+    "pairs": Subject(pairs.run, 260, "Whole files that do not belong together"),
+    "environment": Subject(environment.run, 600, "The environment that a shell or a notebook sets"),
     "processes": Subject(processes.run, 10, "Several processes"),
 }
 
@@ -61,7 +63,7 @@ def main(only: tuple[str, ...] = (), share: float = 1.0, document: bool = True) 
     """Breaks jvae on purpose and says what happened. Hours on two cores, in full.
 
     Args:
-      only: of kill, damage, disk, twice, drift, hostile and processes; all, unless told.
+      only: of kill, damage, disk, twice, drift, hostile, pairs, environment and processes; all, unless told.
       share: of the times each is done; 0.1 is a short look.
       document: write the results, and the tables of docs/reliability.md, when nothing was left out.
     """

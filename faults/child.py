@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jvae.training.run import CHECKPOINTS, steps_of
 
 ROOT = Path(__file__).parents[1]
-FACES, RUN = "faces", "run"  # in the folder in which a command runs
+FACES, RUN, SWEPT = "faces", "run", "swept"  # in the folder in which a command runs
 TINY = "--model.widths 4 4 --model.latent-dim 4 --loop.batch-size 8 --loop.chunk-steps 3 --loop.steps 60"
 
 
@@ -36,7 +36,9 @@ class Task(NamedTuple):
     made: Callable[[Path], dict[str, Any]]
 
 
-def start(task: Task, folder: Path, cache: Path, **options: Any) -> subprocess.Popen[str]:
+def start(
+    task: Task, folder: Path, cache: Path, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
     """Starts the task in `folder`, its compiled programs kept in `cache`, with options of `subprocess.Popen`."""
     env = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -45,6 +47,7 @@ def start(task: Task, folder: Path, cache: Path, **options: Any) -> subprocess.P
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **(environment or {}),
     }
     command = [sys.executable, "-m", "jvae", *task.words.split()]
     pipe = subprocess.PIPE
@@ -59,8 +62,12 @@ class Ended(NamedTuple):
 
 
 def end(process: subprocess.Popen[str]) -> Ended:
-    """Waits for a child."""
-    _, errors = process.communicate(timeout=300)
+    """Waits for a child; one that hangs is killed."""
+    try:
+        _, errors = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, errors = process.communicate()
     return Ended(process.returncode, [line for line in errors.splitlines() if line.startswith(("error", "Traceback"))])
 
 
@@ -85,13 +92,19 @@ def files(folder: Path, patterns: tuple[str, ...]) -> dict[str, Any]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(found)}
 
 
-def run_files(folder: Path) -> dict[str, Any]:
+def run_files(folder: Path, run: str = RUN) -> dict[str, Any]:
     """What a training leaves: config, metrics, pictures, and of each checkpoint the checksums of all its arrays."""
-    found = files(folder, (f"{RUN}/config.json", f"{RUN}/metrics.jsonl", f"{RUN}/figures/step-*", f"{RUN}/damaged"))
-    for step in steps_of(folder / RUN):
-        record = folder / RUN / CHECKPOINTS / str(step) / "record" / "metadata"
-        found[f"checkpoint {step}"] = json.loads(record.read_text())
+    found = files(folder, (f"{run}/config.json", f"{run}/metrics.jsonl", f"{run}/figures/step-*", f"{run}/damaged"))
+    for step in steps_of(folder / run):
+        record = folder / run / CHECKPOINTS / str(step) / "record" / "metadata"
+        found[f"checkpoint {step} of {run}"] = json.loads(record.read_text())
     return found
+
+
+def swept_files(folder: Path) -> dict[str, Any]:
+    """What a sweep leaves: each of its runs, and how they ended."""
+    runs = [f"{SWEPT}/{config.parent.name}" for config in sorted((folder / SWEPT).glob("*/config.json"))]
+    return {k: v for run in runs for k, v in run_files(folder, run).items()} | files(folder, (f"{SWEPT}/*.json",))
 
 
 def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
@@ -107,6 +120,10 @@ TRAIN = Task(
     "train", f"train demo --data {FACES} --out {RUN} {TINY} --loop.eval-every 6", (FACES,), f"{RUN}/config.json",
     f"{RUN}/checkpoints/*tmp*", run_files,
 )  # fmt: skip
+SWEEP = Task(
+    "sweep", f"sweep demo --data {FACES} --out {SWEPT} {TINY} --loop.eval-every 6 --vary seed=0,1 beta=1,4", (FACES,),
+    f"{SWEPT}/*/config.json", f"{SWEPT}/*/checkpoints/*tmp*", swept_files,
+)  # fmt: skip
 VECTORS = Task(
     "attribute vectors", f"vectors --data {FACES} --run {RUN}", (FACES, RUN), "", f"{RUN}/.*.part",
     lambda folder: files(folder, (f"{RUN}/vectors.npz",)),
@@ -118,11 +135,11 @@ FIGURE = Task(
 TASKS = (PACK, TRAIN, VECTORS, FIGURE)
 
 
-def prepare(folder: Path) -> tuple[Path, Path]:
-    """Undisturbed results of all tasks, and the compilation cache they have filled: two folders in `folder`."""
+def prepare(folder: Path, tasks: tuple[Task, ...] = TASKS) -> tuple[Path, Path]:
+    """Undisturbed results of the tasks, and the compilation cache they have filled: two folders in `folder`."""
     whole, cache = folder / "whole", folder / "cache"
     whole.mkdir(parents=True)
-    for task in TASKS:
+    for task in tasks:
         ended = finish(task, whole, cache)
         assert ended.status == 0, f"{task.name} fails undisturbed: {ended.errors}"
     return whole, cache

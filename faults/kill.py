@@ -19,13 +19,18 @@ from faults.row import Row
 
 INSTANT = 0.02  # seconds after a checkpoint begins to be written, in which the kill comes
 WRITES = 10  # checkpoints of a training
+TRAININGS = (child.TRAIN, child.SWEEP)
 
 
-def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -> list[Row]:
-    """Kills each task `count` times at moments of its work, and training as often while it writes a checkpoint."""
-    whole, cache = child.prepare(folder)
-    rows = []
+def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = (*child.TASKS, child.SWEEP)) -> list[Row]:
+    """Kills each task `count` times at moments of its work, and training as often while it writes a checkpoint.
+
+    A sweep, of four trainings, is killed two times in five.
+    """
+    whole, cache = child.prepare(folder, tuple(dict.fromkeys((*child.TASKS, *tasks))))
+    every, rows = count, []
     for task in tasks:
+        count = -(-2 * every // 5) if task is child.SWEEP else every
         begins, lasts = _work(task, child.equip(folder / f"timed-{task.name.replace(' ', '-')}", task, whole), cache)
         for writing in (False, True) if task is child.TRAIN else (False,):
 
@@ -35,6 +40,7 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = child.TASKS) -
                 writing: bool = writing,
                 begins: float = begins,
                 lasts: float = lasts,
+                count: int = count,
             ) -> tuple[bool, str]:
                 place = folder / f"{task.name.replace(' ', '-')}-{i}{'-writing' * writing}"
                 share = (i + np.random.default_rng(i).random()) / count
@@ -73,10 +79,10 @@ def _trial(
     """Whether a child died of the kill, and what was wrong after the same command again."""
     process = child.start(task, place, cache)
     if at_write:
-        for _ in range(1 + int(share * WRITES) if task is child.TRAIN else 1):
+        for _ in range(1 + int(share * WRITES) if task in TRAININGS else 1):
             _wait(process, place, task.writing, there=False)
             _wait(process, place, task.writing)
-        time.sleep(share * INSTANT * (task is child.TRAIN))
+        time.sleep(share * INSTANT * (task in TRAININGS))
     elif task.begun:
         _wait(process, place, task.begun)
         time.sleep(share * lasts)

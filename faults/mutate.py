@@ -143,3 +143,34 @@ def mutate_zip(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
         for key, value in members.items():
             archive.writestr(key, value)
     return out.getvalue()
+
+
+def mutate_jpeg(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
+    """A JPEG whose head is whole and whose pixels are not: as broken disks, transfers and cards leave them."""
+    data = rng.choice(seeds)
+    scan = data.index(b"\xff\xda") + 14  # its own head comes first
+    head, body = data[:scan], data[scan:-2]
+    at = rng.randrange(len(body))
+    some = rng.choice((1, 2, 8, 64, 512, 1500))
+    how = rng.choice(("zeros", "ones", "removed", "twice", "bytes", "bit", "cut", "marker", "swapped", "stray"))
+    if how == "zeros":
+        body = body[:at] + bytes(min(some, len(body) - at)) + body[at + some :]
+    elif how == "ones":
+        body = body[:at] + b"\xff\x00" * (some // 2) + body[at + some :]
+    elif how == "removed":
+        body = body[:at] + body[at + some :]
+    elif how == "twice":
+        body = body[: at + some] + body[at:]
+    elif how == "bytes":
+        body = body[:at] + rng.randbytes(some) + body[at + some :]
+    elif how == "bit":
+        body = body[:at] + bytes([body[at] ^ 1 << rng.randrange(8)]) + body[at + 1 :]
+    elif how == "cut":
+        body = body[:at]
+    elif how == "marker":
+        body = body[:at] + bytes([0xFF, rng.choice((0xD0, 0xD3, 0xD8, 0xD9, 0xC4, 0xFE))]) + body[at:]
+    elif how == "swapped":
+        body = body[:at] + body[at + some : at + 2 * some] + body[at : at + some] + body[at + 2 * some :]
+    else:
+        body += rng.randbytes(some)
+    return head + body + rng.choice((b"\xff\xd9", b"\xff\xd9", b"\xff\xd9", b""))

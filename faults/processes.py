@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from faults.row import Row
+from jvae.data.packing import IMAGES, LABELS
 from jvae.latent.vectors import AttributeVectors
 from jvae.runtime import watch
 from jvae.training.log import read_metrics
@@ -25,7 +26,7 @@ TRAIN = ("-m", "jvae", "train", "book", *SMALL, *SAME)
 
 
 def run(count: int, folder: Path) -> list[Row]:
-    """All of it; `count` of the kills, of either kind."""
+    """All of it; `count` of the kills, and of damage; a fifth as often those that take longer."""
     pack = ("-m", "jvae", "pack", "rendered", "--count", "400", "--size", "16")
     _succeed(launch(1, *pack, "--out", str(folder / "store"), folder=folder / "pack"))
     return [
@@ -33,6 +34,8 @@ def run(count: int, folder: Path) -> list[Row]:
         *goes_on(folder),
         killed(folder, 2, count),
         terminated(folder, 2, max(1, count // 5)),
+        paused(folder, 2, max(1, count // 5)),
+        damaged_for_one(folder, 2, count),
     ]
 
 
@@ -109,9 +112,7 @@ def terminated(folder: Path, processes: int, count: int, steps: int = 200, seed:
     for i in range(count):
         out, here = folder / f"terminated-{i}", folder / f"term-{i}"
         started = _start(folder, processes, out, 100 * steps, here)
-        until = time.monotonic() + MINUTE
-        while not (out / "metrics.jsonl").exists() and time.monotonic() < until:
-            time.sleep(0.1)
+        _until_it_trains(out)
         time.sleep(rng.uniform(0, 3))
         started[rng.randrange(processes)].send_signal(signal.SIGTERM)
         ended = wait(started, here)
@@ -119,6 +120,91 @@ def terminated(folder: Path, processes: int, count: int, steps: int = 200, seed:
             failed += 1
             print(f"SIGTERM {i} ended otherwise: see {here}")
     return Row(f"SIGTERM to one of {processes} processes", count, "all stopped at one step, saved", failed)
+
+
+def paused(folder: Path, processes: int, count: int, seconds: float = 180, steps: int = 200) -> Row:
+    """Stops one process in the midst for so many seconds, as a debugger, a laptop's lid or a busy machine does.
+
+    All must go on when it does, to the losses of an undisturbed run.
+    """
+    failed, worst = 0, 0.0
+    for i in range(count):
+        out, here, victim = folder / f"paused-{i}", folder / f"pause-{i}", i % processes
+        started = _start(folder, processes, out, steps, here)
+        _until_it_trains(out)
+        started[victim].send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        started[victim].send_signal(signal.SIGCONT)
+        ended = wait(started, here)
+        apart = np.inf
+        if [e.code for e in ended] == [0] * processes:
+            apart = float(np.abs(losses(out) / losses(folder / "of-1") - 1).max())
+        worst = max(worst, apart)
+        if apart > 1e-4:
+            failed += 1
+            print(f"SIGSTOP {i}, of process {victim}, ended otherwise: see {here}")
+    said = f"all went on when it did, losses of one process to {worst:.1e}"
+    return Row(f"SIGSTOP of one of {processes} processes for {seconds:.0f} s", count, said, failed)
+
+
+def damaged_for_one(folder: Path, processes: int, count: int, seed: int = 0) -> Row:
+    """Damages the copy of the store that one process reads, or of the run: all must end soon, each with one line."""
+    rng, failed, longest = random.Random(seed), 0, 0.0
+    for i in range(count):
+        victim, here = i % processes, folder / f"harm-{i}"
+        harm = HARMS[i // processes % len(HARMS)]
+        stores = [here / f"store-{k}" for k in range(processes)]
+        for store in stores:
+            shutil.copytree(folder / "store", store)
+        harm(stores[victim], rng)
+        each = [("--data", str(store), "--out", str(here / "run"), "--loop.steps", "4000") for store in stores]
+        ended = wait(start(processes, *TRAIN, folder=here, each=each), here)
+        longest = max(longest, *(e.seconds for e in ended))
+        if not all(_says_damage(e, own=k == victim) for k, e in enumerate(ended)):
+            failed += 1
+            print(f"damage {i} for process {victim} ended otherwise: see {here}")
+        else:
+            shutil.rmtree(here)
+    said = f"all ended with a line, within {longest:.1f} s of the first"
+    return Row(f"damage that one of {processes} processes sees", count, said, failed)
+
+
+def _says_damage(ended: Ended, *, own: bool) -> bool:
+    """Ended soon, with one line about the damage."""
+    said = [line for line in ended.lines if line.startswith("error: ")]
+    if len(said) != 1 or "Traceback" in ended.err or ended.seconds > MINUTE:
+        return False
+    if ended.code == 2:
+        return own or "other settings or data" in said[0]
+    return ended.code == watch.EXIT and not own
+
+
+def _flip_pixels(store: Path, rng: random.Random) -> None:
+    _flip(store / IMAGES, rng, 200)
+
+
+def _flip_labels(store: Path, rng: random.Random) -> None:
+    _flip(store / LABELS, rng, 0)
+
+
+def _lose_pixels(store: Path, rng: random.Random) -> None:
+    (store / IMAGES).unlink()
+
+
+def _flip(path: Path, rng: random.Random, least: int) -> None:
+    data = bytearray(path.read_bytes())
+    for at in rng.choices(range(least, len(data)), k=rng.choice((1, 1, 2, 200))):
+        data[at] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+HARMS = (_flip_pixels, _flip_labels, _lose_pixels)
+
+
+def _until_it_trains(out: Path) -> None:
+    until = time.monotonic() + MINUTE
+    while not (out / "metrics.jsonl").exists() and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def losses(out: Path) -> np.ndarray:

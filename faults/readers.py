@@ -1,7 +1,6 @@
 """Every reader of files: valid files for it, and how it is called."""
 
 import dataclasses
-import functools
 import io
 import json
 import os
@@ -11,13 +10,15 @@ import signal
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from faults.mutate import mutate, mutate_png, mutate_zip
-from jvae.data.decode import preprocess
+from faults import oracle, tables
+from faults.mutate import mutate, mutate_jpeg, mutate_png, mutate_zip
+from faults.tables import Read, mutate_table
+from jvae.data.decode import decode, preprocess, read_image
 from jvae.data.packed import PackedStore, pack
 from jvae.data.packing import IMAGES, LABELS, META
 from jvae.data.sources.celeba import CelebAFolder
@@ -26,17 +27,11 @@ from jvae.io.files import CHECKSUM, seal, unseal
 from jvae.training.presets import PRESETS
 from tests.celeba_files import (
     NAMES,
-    SPLIT_OF,
     as_tfrecord,
-    attribute_table,
-    attributes,
     encode,
-    partition_table,
     picture,
     write_celeba,
 )
-
-Read = Callable[[bytes], object]
 
 
 class Reader(NamedTuple):
@@ -115,29 +110,20 @@ def _zips(folder: Path) -> tuple[list[bytes], Read]:
     return seeds, read
 
 
-def _attribute_tables(folder: Path) -> tuple[list[bytes], Read]:
-    return _tables(folder, "list_attr_celeba", functools.partial(attribute_table, NAMES, attributes(len(NAMES))))
-
-
-def _partition_tables(folder: Path) -> tuple[list[bytes], Read]:
-    return _tables(folder, "list_eval_partition", functools.partial(partition_table, SPLIT_OF))
-
-
-def _tables(folder: Path, stem: str, text: Callable[..., str]) -> tuple[list[bytes], Read]:
-    write_celeba(folder)
-    (folder / f"{stem}.txt").unlink()
+def _streams(folder: Path) -> tuple[list[bytes], Read]:
+    """JPEGs of one scan, of which an independent reader can tell whether their codes are whole."""
+    pixels = picture(0, 90, 110)
+    kinds: list[dict[str, Any]] = [{}, {"subsampling": 0}, {"restart_marker_blocks": 4}, {"quality": 50}]
+    seeds = [encode(pixels, **kind) for kind in kinds] + [encode(pixels[:, :, 0])]
 
     def read(data: bytes) -> None:
-        csv = data.lstrip(b"\xef\xbb\xbf \n").startswith(b"image_id")
-        path = folder / (stem + (".csv" if csv else ".txt"))
-        path.write_bytes(data)
-        try:
-            faces = CelebAFolder(folder)
-            assert len(faces) == len(faces.splits) == len(faces.attrs) > 0 and faces.attrs.dtype == bool
-        finally:
-            path.unlink()
+        found = [read_image(data, "the image"), decode(data, 96, "squash", "the image")[0]]
+        assert oracle.is_whole(data) is not False, "its codes do not make a picture, and it was read"
+        expected = oracle.picture(data)
+        assert expected is not None, "Pillow refuses it, and it was read"
+        assert all(np.array_equal(pixels, expected) for pixels in found), "it is another picture than Pillow's"
 
-    return [text(csv=csv, end=end).encode() for csv in (False, True) for end in ("\n", "\r\n")], read
+    return seeds, read
 
 
 def _number_tables(folder: Path) -> tuple[list[bytes], Read]:
@@ -285,12 +271,16 @@ def _data_sets(convert: bool, name: str) -> Callable[[Path], tuple[list[bytes], 
 
 READERS: dict[str, Reader] = {
     "JPEG": Reader(15, _jpegs),
+    "pixels of a JPEG": Reader(20, _streams, mutate_jpeg),
     "PNG": Reader(15, _pngs, mutate_png),
     "WebP and BMP": Reader(6, _webps),
     "photograph": Reader(1, _photos),
     "zip of images": Reader(10, _zips, mutate_zip),
-    "attribute table": Reader(8, _attribute_tables),
-    "partition table": Reader(5, _partition_tables),
+    "attribute table": Reader(8, tables.attribute_tables),
+    "dialect of an attribute table": Reader(12, tables.attribute_tables, mutate_table),
+    "dialect of one's own labels": Reader(16, tables.own_tables, mutate_table),
+    "partition table": Reader(5, tables.partition_tables),
+    "dialect of a partition table": Reader(6, tables.partition_csv, mutate_table),
     "identity table": Reader(2, _number_tables),
     "meta.json": Reader(6, _store_files(META), _mutate_sealed),
     "labels.csv": Reader(5, _store_files(LABELS)),

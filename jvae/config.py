@@ -6,11 +6,13 @@ description is the flag's help, its check stands in `__post_init__`, and nothing
 
 import dataclasses
 import math
+import typing
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError, InputWarning, unknown
 
 MOST = 2**31 - 1  # the largest of JAX's integers
 
@@ -21,9 +23,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Checks every value; raises `InputError` naming the first that breaks its rule."""
+        hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = plain(getattr(self, field.name))
+            value, hint = plain(getattr(self, field.name)), hints[field.name]
             object.__setattr__(self, field.name, value)
+            if not fits(value, hint):
+                raise InputError(f"{field.name}={value!r}: must be {getattr(hint, '__name__', hint)}")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int) and abs(number) > MOST:
                     raise InputError(f"{field.name}={number}: must be at most {MOST}")
@@ -59,10 +64,24 @@ class Settings:
 
 
 def plain(value: Any) -> Any:
-    """A list as a tuple, a NumPy number as Python's, anything else as it is."""
+    """A list or an array as a tuple, a NumPy number as Python's, anything else as it is."""
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
-    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+    return plain(value.tolist()) if hasattr(value, "tolist") else value
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type. A whole number is a float too; True is no number."""
+    args, origin = typing.get_args(hint), typing.get_origin(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(item, args[0]) for item in value)
+    if origin is Literal:
+        return isinstance(value, str)  # which of them, `check_choice` says
+    if args:
+        return any(fits(value, each) for each in args)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (bool, str, type(None)) else True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +175,17 @@ class OptimizerConfig(Settings):
         self.check_at_least(0, "warmup_steps", "weight_decay")
         self.check_share("ema_decay")
         self.check_choice("schedule", ("constant", "cosine"))
+
+    def warn_unless_over(self, total: int) -> None:
+        """Warns where the warm-up takes all of a run of `total` steps, or more."""
+        if self.warmup_steps >= total > 1:
+            highest = self.learning_rate * (total - 1) / self.warmup_steps
+            warnings.warn(
+                f"warmup_steps={self.warmup_steps} and the run has {total} steps: the learning rate rises to its end, "
+                f"to {highest:.2g} of {self.learning_rate:g}; train longer, or give --optimizer.warmup-steps",
+                InputWarning,
+                stacklevel=3,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.data.source import Store
-from jvae.errors import InputError, InputWarning
+from jvae.data.source import DataId, Store
+from jvae.errors import InputError
+from jvae.io.arrays import row_numbers
+from jvae.io.files import CHECKSUM, seal
 from jvae.latent.encoding import sample_rows
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
@@ -21,7 +22,7 @@ from jvae.models.loss import kl_per_dimension
 from jvae.models.model import Decode, Encode, Variables, latent_dim
 from jvae.render.tiles import decode_tiles
 from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
-from jvae.training.checkpoint import Which, restore_network
+from jvae.training.checkpoint import Which, checksums, restore_network
 from jvae.training.task import named
 from jvae.training.tasks.vae import VaeTask
 from jvae.training.validation import Scores, score
@@ -36,14 +37,23 @@ class TrainedModel:
     Attributes:
       config: config of the run.
       step: step of the checkpoint.
+      data: store that it was trained on, where that is known.
       variables: parameters and the model's other collections, on the devices.
       mesh: devices that it works on.
       encode_fn: pure function: variables, uint8 [b,h,w,3] → mean, logvar [b,d] float32.
       decode_fn: pure function: variables, z [b,d] → float32 [b,h,w,3] in [0, 1].
     """
 
-    def __init__(self, config: Config, variables: Variables, *, step: int = 0, mesh: Mesh | None = None) -> None:
-        self.config, self.step = config, step
+    def __init__(
+        self,
+        config: Config,
+        variables: Variables,
+        *,
+        step: int = 0,
+        data: DataId | None = None,
+        mesh: Mesh | None = None,
+    ) -> None:
+        self.config, self.step, self.data = config, step, data
         self.mesh = make_mesh() if mesh is None else mesh
         self.variables = put(variables, replicated(self.mesh))
         self._module = config.model.module(compute_dtype(config.loop.dtype, self.mesh))
@@ -56,11 +66,21 @@ class TrainedModel:
         return self.config.model.image_size
 
     @property
+    def crop(self) -> str | None:
+        """How the images it was trained on were cut, one of `jvae.data.decode.CROPS`; None if that is not known."""
+        return self.data.crop if self.data else None
+
+    @property
     def latent_dim(self) -> int:
         """Length of z, d."""
         if self._latent_dim is None:
             self._latent_dim = latent_dim(self._module, self.variables, self.image_size)
         return self._latent_dim
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """CRC-32 of the variables: what two models have alike that give the same latents."""
+        return seal(checksums(self.variables))[CHECKSUM]
 
     def posterior(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n, or of some `rows` of them.
@@ -69,9 +89,17 @@ class TrainedModel:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
         """
         shape = (self.image_size, self.image_size, 3)
-        images = images if hasattr(images, "ndim") else np.asarray(images)  # a list of images, say
+        if not hasattr(images, "ndim"):  # a list of arrays or of Pillow's images, say
+            try:
+                images = np.asarray(images)
+            except ValueError:
+                raise InputError(f"the images differ in shape: each must be uint8 {list(shape)}") from None
         if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
-            raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
+            way = ": give image[None]" if images.shape == shape else ""
+            way = ": give (255 * images).round().astype(np.uint8)" if images.dtype.kind == "f" else way
+            raise InputError(
+                f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}{way}"
+            )
         return self._mapped(functools.partial(_posterior, self.encode_fn), images, rows)
 
     def kl_per_dimension(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
@@ -79,7 +107,7 @@ class TrainedModel:
 
         Args:
           images: uint8 [n,h,w,3].
-          rows: int [m], rows of the images to take; None takes all.
+          rows: int [m], or a mask, of the images to take; None takes all.
 
         Raises:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
@@ -100,7 +128,8 @@ class TrainedModel:
           images: uint8 [n,h,w,3], which may be a memory map.
           latent: "mean" for the posterior's mean, "sample" for one sample from it.
           seed: seed of the samples; the sample of image i depends on it and on i alone.
-          rows: int [m], rows of the images to take; None takes all. Of several processes each reads its share alone.
+          rows: int [m], or a mask, of the images to take; None takes all. Of several processes each reads its
+            share alone.
 
         Raises:
           InputError: the images are not uint8 [n,h,w,3] of the run's size, or `latent` is neither.
@@ -138,7 +167,7 @@ class TrainedModel:
 
         Args:
           store: store of images of the model's size.
-          rows: int [m], rows of the store.
+          rows: int [m], or a mask, of the store's rows.
         """
         weight = np.float32(self.config.objective.weight(self.image_size))
         task = VaeTask(module=self._module, config=self.config.model, r_loss_factor=weight)
@@ -148,8 +177,8 @@ class TrainedModel:
         self, function: Callable, array: np.ndarray, rows: np.ndarray | None = None, *, size: int = BATCH
     ) -> Any:
         """What `function` of the variables and a batch of `size` gives for the `rows` of `array`, or all."""
-        rows = np.arange(len(array)) if rows is None else rows
-        return map_rows(functools.partial(function, self.variables), (array, rows), mesh=self.mesh, size=size)
+        named = row_numbers(rows, len(array))
+        return map_rows(functools.partial(function, self.variables), (array, named), mesh=self.mesh, size=size)
 
 
 def mean_kl(mean: np.ndarray, logvar: np.ndarray) -> np.ndarray:
@@ -169,31 +198,42 @@ def load_vectors(
     run: str | os.PathLike[str],
     model: TrainedModel,
     path: str | os.PathLike[str] | None = None,
-    kind: Kind | None = None,
+    kind: Kind | str | None = None,
 ) -> AttributeVectors:
     """The attribute vectors of a run.
 
     Args:
       run: directory of the run.
-      model: model of the run; an InputWarning says when the vectors are of another checkpoint.
+      model: model of the run, of the checkpoint that the vectors were estimated with.
       path: file of the vectors; None is vectors.npz in the run.
-      kind: kind of the vectors; None is the kind they were saved as.
+      kind: kind of the vectors, or its name; None is the kind they were saved as.
 
     Raises:
-      InputError: there is no such file, it is damaged, or of another model.
+      InputError: there is no such file, it is damaged, or of another checkpoint.
     """
     path = Path(run) / "vectors.npz" if path is None else path
     known = AttributeVectors.load(path, kind)
     if (d := len(known.totals.z)) != model.latent_dim:
         raise InputError(f"{path} holds vectors of {d} dimensions, but the latents of {run} have {model.latent_dim}")
-    if known.origin.step != model.step:
-        warnings.warn(
-            f"the vectors are of step {known.origin.step} and the run is at {model.step}: "
-            "`jvae vectors` estimates them anew",
-            InputWarning,
-            stacklevel=2,
-        )
+    check_origin(known, model, f"vectors in {path}", f"{run} at step {model.step}")
     return known
+
+
+def check_origin(known: AttributeVectors, model: TrainedModel, what: str = "vectors", whose: str = "the model") -> None:
+    """Raises InputError where vectors say that they are of another checkpoint than `model` is.
+
+    Args:
+      known: the vectors.
+      model: what they are to be used with.
+      what: to call the vectors.
+      whose: to call the model.
+    """
+    origin = known.origin
+    if origin.digest != model.digest:
+        raise InputError(
+            f"the {what} are of {origin.run or 'an unknown model'} at step {origin.step}, and the weights of "
+            f"{whose} are others: estimate the vectors of a run's best checkpoint with `jvae vectors --run … --data …`"
+        )
 
 
 def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> TrainedModel:
@@ -209,4 +249,4 @@ def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | Non
     """
     mesh = make_mesh() if mesh is None else mesh
     record, step, variables = restore_network(run, "model", "model of faces", which, mesh)
-    return TrainedModel(record.config, variables, step=step, mesh=mesh)
+    return TrainedModel(record.config, variables, step=step, data=record.data, mesh=mesh)

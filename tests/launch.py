@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +29,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(count: int, *command: str, folder: Path) -> list[subprocess.Popen]:
-    """`python command…` with the flags of each of `count` processes; one alone gets none."""
+def start(count: int, *command: str, folder: Path, each: Sequence[Sequence[str]] = ()) -> list[subprocess.Popen]:
+    """`python command…` with the flags of each of `count` processes (one alone gets none), and with its own `each`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, started = free_port(), []
     quick = "--xla_backend_optimization_level=0"  # halves the time that compiling takes
@@ -39,7 +40,7 @@ def start(count: int, *command: str, folder: Path) -> list[subprocess.Popen]:
         with (folder / f"{i}.out").open("w") as out, (folder / f"{i}.err").open("w") as err:
             started.append(
                 subprocess.Popen(
-                    [sys.executable, *command, *(flags if count > 1 else [])],
+                    [sys.executable, *command, *(flags if count > 1 else []), *(each[i] if each else [])],
                     cwd=ROOT,
                     env=environment,
                     stdin=subprocess.DEVNULL,

@@ -219,6 +219,11 @@ def test_images_without_rows(root: Path) -> None:
     )
 
 
+def test_a_partition_of_words_is_none(root: Path) -> None:
+    (root / PARTITION).write_text("".join(f"{name} {split != 'train'}\n" for name, split in SPLIT_OF.items()))
+    assert f"{PARTITION} has 'False' for a partition: 0 is train, 1 validation, 2 test" in said(root)
+
+
 def test_partition_that_does_not_match(root: Path) -> None:
     lines = (root / PARTITION).read_text().splitlines()
     (root / PARTITION).write_text("\n".join(lines[:9]))

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,3 +47,14 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="no matrices"):
         save_matrices(tmp_path / "a.png", {}, list("abc"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_notebooks_backend_does_not_matter(tmp_path):
+    code = (
+        "import os, sys; import numpy as np; from jvae.render.charts import save_matrices\n"
+        "save_matrices(sys.argv[1], {'a': np.eye(2)}, ['a', 'b'])\n"
+        "assert os.environ['MPLBACKEND'] == 'module://absent.backend'; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    env = os.environ | {"MPLBACKEND": "module://absent.backend"}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "map.png"], env=env, check=True)
+    assert picture(tmp_path / "map.png").size

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jvae.config import Config
+from jvae.data.source import DataId
 from jvae.errors import InputError
 from jvae.models.book import Book
 from jvae.training.presets import BOOK, PRESETS, preset
@@ -121,9 +122,27 @@ def test_what_is_no_config_is_refused(changes, said):
 
 
 def test_a_run_directory_remembers_config_and_labels(tmp_path):
-    record = Record(BOOK, ("Bald",))
+    record = Record(BOOK, ("Bald",), DataId("CelebA folder", "squash", "0f"))
     claim_run(tmp_path / "run", record)
     assert read_record(tmp_path / "run") == record
+    claim_run(tmp_path / "older", Record(BOOK))
+    assert read_record(tmp_path / "older") == Record(BOOK)
+
+
+def test_a_run_that_has_begun_keeps_to_its_data(tmp_path):
+    record, other = Record(BOOK, (), DataId("x", "squash", "0f")), DataId("x", "center", "0f")
+    claim_run(tmp_path, record._replace(data=other))
+    claim_run(tmp_path, record)  # before its first checkpoint it may still be any
+    (tmp_path / "checkpoints" / "6").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"holds a run with crop=squash \(now center\): give the same settings"):
+        claim_run(tmp_path, record._replace(data=other))
+    with pytest.raises(InputError, match=r"was trained on x with the checksum 0f, and .* has 1e: give the same images"):
+        claim_run(tmp_path, record._replace(data=DataId("x", "squash", "1e")))  # its history may be gone
+    assert read_record(tmp_path) == record
+    claim_run(tmp_path / "old", Record(BOOK))
+    (tmp_path / "old" / "checkpoints" / "6").mkdir(parents=True)
+    claim_run(tmp_path / "old", record)
+    assert read_record(tmp_path / "old").data is None  # an older run does not learn what it cannot have checked
 
 
 def test_an_old_run_directory_says_which_version_wrote_it(tmp_path):
@@ -139,3 +158,23 @@ def test_an_old_run_directory_says_which_version_wrote_it(tmp_path):
 def test_settings_that_are_no_config_do_not_pass():
     with pytest.raises(TypeError):
         Config()  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"latent_dim": True}, "latent_dim=True: must be int"),
+        ({"latent_dim": "8"}, "latent_dim='8': must be int"),
+        ({"batch_size": 8.0}, "batch_size=8.0: must be int"),
+        ({"learning_rate": "fast"}, "learning_rate='fast': must be float"),
+        ({"widths": 32}, "widths=32: must be"),
+        ({"schedule": 1}, "schedule=1: must be"),
+    ],
+)
+def test_values_of_another_type_are_named(changes, said):
+    with pytest.raises(InputError, match=said):
+        BOOK.replace(**changes)
+
+
+def test_an_array_is_as_good_as_a_tuple():
+    assert BOOK.replace(widths=np.array([16, 32, 64, 128])) == BOOK.replace(widths=(16, 32, 64, 128))

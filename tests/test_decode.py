@@ -182,6 +182,23 @@ def test_what_is_no_image_is_said(data: bytes | np.ndarray, message: str) -> Non
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [16, 64, 128])
+def test_a_jpeg_with_a_hole_is_damaged(size: int) -> None:
+    whole = encode(picture(3))
+    first = whole.index(b"\xff\xda") + 14  # of the pixels' codes
+    middle = (first + len(whole)) // 2
+    for hole in (bytes(1500), b""):  # zeros in the middle; a block of a file system that is not there
+        with pytest.raises(InputError, match=r"the image is damaged \(.*\): replace it"):
+            preprocess(whole[:middle] + hole + whole[middle + 1500 :], size, "center")
+    for stray, read in ((b"\0" * 20, True), (b"\0" * 900, False)):
+        data = whole[:-2] + stray + whole[-2:]
+        if read:
+            np.testing.assert_allclose(preprocess(data, size, "squash"), reference(whole, size, "squash"), atol=40)
+        else:
+            with pytest.raises(InputError, match="extraneous bytes"):
+                preprocess(data, size, "squash")
+
+
 @pytest.mark.parametrize(("size", "way"), [(60, "48 or 64"), (0, "16 or 32"), (-16, "16 or 32"), (8, "16 or 32")])
 def test_size_is_a_multiple_of_16(size: int, way: str) -> None:
     with pytest.raises(InputError, match=f"size={size} is not a positive multiple of 16: use {way}"):

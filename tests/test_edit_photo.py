@@ -14,7 +14,8 @@ from jvae import trained
 from jvae.cli.main import main
 from jvae.data.faces import crop_of
 from jvae.data.packed import PackedStore, pack
-from jvae.errors import InputError
+from jvae.data.source import DataId
+from jvae.errors import InputError, InputWarning
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.model import init_variables
@@ -47,7 +48,7 @@ def store(tmp_path_factory) -> PackedStore:
 @pytest.fixture(scope="module")
 def vectors(model, store) -> AttributeVectors:
     stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=20)
-    return AttributeVectors.from_statistics(stats, store.attribute_names, Origin(step=model.step))
+    return AttributeVectors.from_statistics(stats, store.attribute_names, Origin(digest=model.digest))
 
 
 @pytest.fixture
@@ -141,15 +142,22 @@ def test_what_is_edited_must_be_said(run, monkeypatch, capsys):
 
 
 def test_how_a_run_was_cropped(store):
-    assert crop_of(CFG) == "center" and crop_of(BOOK) == "squash" and crop_of(CFG, None, "squash") == "squash"
-    assert crop_of(CFG, store.path) == crop_of(CFG, store.path, "center") == "center"
-    assert crop_of(CFG, small_store().path) == "rendered"
+    with pytest.warns(InputWarning, match="does not say how its images were cropped: taking center"):
+        assert crop_of(CFG) == "center" and crop_of(BOOK) == "squash" and crop_of(CFG, crop="squash") == "squash"
+    assert crop_of(CFG, None, store.path) == crop_of(CFG, None, store.path, "center") == "center"
+    assert crop_of(CFG, None, small_store().path) == "rendered"
+    known = DataId("CelebA folder", "squash", "0f")
+    assert crop_of(CFG, known) == crop_of(CFG, known, crop="squash") == "squash"
+    with pytest.warns(InputWarning, match="the run was trained on the crop squash"):
+        assert crop_of(CFG, known, store.path) == "squash"
+    with pytest.raises(InputError, match="crop=center, and the images that the run was trained on are cropped by sq"):
+        crop_of(CFG, known, crop="center")
     with pytest.raises(InputError, match=r"crop=squash, and the images of .* are cropped by center"):
-        crop_of(CFG, store.path, "squash")
+        crop_of(CFG, None, store.path, "squash")
     with pytest.raises(InputError, match="unknown crop"):
-        crop_of(CFG, None, "centre")
+        crop_of(CFG, crop="centre")
     with pytest.raises(InputError, match="holds images of 16x16"):
-        crop_of(BOOK, store.path)
+        crop_of(BOOK, None, store.path)
 
 
 def test_faces_are_painted_with_only_the_change(run, store, monkeypatch):

@@ -4,8 +4,9 @@ from PIL import Image
 
 from jvae.data.faces import find_faces, open_store, pick_faces
 from jvae.data.packed import PackedStore, pack, preprocess
-from jvae.data.source import Example
-from jvae.errors import InputError
+from jvae.data.source import DataId, Example
+from jvae.errors import InputError, InputWarning
+from tests.celeba_files import picture
 
 
 class Plain:
@@ -32,6 +33,28 @@ def test_open_store_checks_the_size(store):
     assert len(open_store(store.path, 16)) == 60
     with pytest.raises(InputError, match=r"holds images of 16x16 but the run was trained on 64x64.*--size 64"):
         open_store(store.path, 64)
+
+
+def test_a_store_of_another_crop_or_other_data_is_warned_of(store):
+    ours = DataId("plain", "center", store.checksum)
+    assert DataId.of(store) == DataId.of(open_store(store.path, 16, ours)) == ours
+    with pytest.warns(
+        InputWarning, match=r"plain are cut by the crop center, and the run was trained on the crop squash"
+    ):
+        open_store(store.path, 16, DataId("CelebA folder", "squash", "0f"))
+    with pytest.warns(
+        InputWarning, match=r"plain \(plain\) is not the store that the run was trained on \(CelebA folder\)"
+    ):
+        open_store(store.path, 16, DataId("CelebA folder", "center", "0f"))
+
+
+def test_an_image_file_is_cropped_as_the_run_says(store, tmp_path):
+    photo = picture(0, 178, 218)
+    Image.fromarray(photo).save(tmp_path / "me.png")
+    for crop in ("squash", "rendered"):
+        (image,) = find_faces(store, [str(tmp_path / "me.png")], crop).images
+        np.testing.assert_array_equal(image, preprocess(photo, 16, crop))
+        assert (image != preprocess(photo, 16, "center")).any()
 
 
 def test_faces_by_name_keep_their_order(store):

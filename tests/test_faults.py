@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import child, damage
+from faults import child, damage, environment
 from faults.__main__ import DOCUMENT, RESULTS, renewed
 from jvae.cli.check import main as check
 from jvae.errors import InputError
@@ -28,6 +28,13 @@ def test_damage_is_found_or_without_effect(damaged):
     assert [path.name for path in folder.iterdir()] == ["whole"]
 
 
+def test_a_variable_of_a_shell_changes_nothing(tmp_path: Path):
+    few = child.PACK._replace(words=f"pack rendered --count 20 --size 16 --out {child.FACES}")
+    (row,) = environment.run(1, tmp_path, (few,), only="LC_ALL")
+    assert row.times == 1 and not row.failed, list(tmp_path.glob("*/wrong.txt"))
+    assert len({(v.name, value) for v in environment.VARIABLES for value in v.values}) > 70
+
+
 def test_check_says_what_is_whole_and_what_is_not(damaged, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     whole = damaged[0] / "whole"
     for name, lines in (("store", 3), ("run", 4), ("vectors.npz", 1), ("judge.npz", 1)):
@@ -46,7 +53,8 @@ def test_check_says_what_is_whole_and_what_is_not(damaged, tmp_path: Path, capsy
     }
     for name, message in harmed.items():
         path, data = whole / name, (whole / name).read_bytes()
-        path.write_bytes(data[: len(data) // 2] + b"\xff\xfe" + data[len(data) // 2 + 2 :])
+        at = 5 * len(data) // 8  # in an array, and not in a header between two of them
+        path.write_bytes(data[:at] + b"\xff\xfe" + data[at + 2 :])
         with pytest.raises(SystemExit) as ended:
             check(whole / Path(name).parts[0])
         assert ended.value.code == 1

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from jvae.errors import InputError
 from jvae.latent import kinds
-from jvae.latent.kinds import RIDGE, SHRINKAGE, Directions, Kind, directions, find_kind, with_joint
+from jvae.latent.kinds import SHRINKAGE, Directions, Kind, directions, find_kind, with_joint
 from jvae.latent.statistics import Totals
 from jvae.latent.vectors import AttributeVectors
 from tests.test_statistics import sums_by_definition
@@ -60,14 +60,54 @@ def test_regression_is_least_squares():
     np.testing.assert_allclose(np.stack([known[name].standard_error for name in known]), errors, rtol=1e-4)
 
 
-def test_regression_shares_between_equal_labels():
+def one_more(attrs):
+    """Columns that determine one another, among others that do not: name of each -> its group's, and all of them."""
+    male, young, glasses = attrs[:, 0], attrs[:, 1], attrs[:, 2]
+    colour = np.random.default_rng(3).integers(0, 3, len(attrs)) * (1 + young) % 3  # of three, the young's another
+    hair = {name: colour == k for k, name in enumerate(("Black", "Blond", "Brown"))}
+    columns = dict(zip(NAMES, attrs.T, strict=True)) | {"Female": ~male, "Spectacles": glasses, "All": male | True}
+    groups = [("Male", "Female"), ("Eyeglasses", "Spectacles"), tuple(hair)]
+    return {name: group for group in groups for name in group}, columns | hair
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-4])
+def test_regression_gives_inseparable_labels_the_direction_that_they_share(spread):
     z, attrs = data()
-    known = vectors(Kind("regression"), z, np.column_stack([attrs, attrs[:, 2]]), names=(*NAMES, "Spectacles"))
-    alone = vectors(Kind("regression"), z, attrs)
-    both = known["Eyeglasses"].vector + known["Spectacles"].vector
-    np.testing.assert_allclose(both, alone["Eyeglasses"].vector, atol=1e-4)
-    np.testing.assert_allclose(known["Eyeglasses"].vector, known["Spectacles"].vector, atol=1e-4)
-    assert RIDGE > 0
+    groups, columns = one_more(attrs)
+    z = 2 + spread * z
+    known = vectors(Kind("regression"), z, np.column_stack(list(columns.values())), names=tuple(columns))
+    for name, of in ((name, groups.get(name, ())) for name in columns if name != "All"):
+        others = [c for n, c in columns.items() if n not in (name, *of)]
+        design = np.column_stack([np.ones(len(z)), columns[name], *others]).astype(float)
+        beta, _, rank, _ = np.linalg.lstsq(design, z, rcond=None)
+        np.testing.assert_allclose(known[name].vector, beta[1], rtol=1e-6, atol=1e-9 * spread)
+        variance = ((z - design @ beta) ** 2).sum(0) / (len(z) - rank)
+        inverse = np.linalg.pinv(design.T @ design)[1, 1]
+        np.testing.assert_allclose(known[name].standard_error, np.sqrt(inverse * variance), rtol=1e-5)
+    assert known.notes.keys() == groups.keys() and list(known.missing) == ["All"]
+    assert known.notes["Female"] == (
+        "inseparable from Male, as their labels determine one another: its vector is the direction that they share"
+    )
+    assert known.notes["Brown"].startswith("inseparable from Black, Blond, as")
+
+
+def test_regression_of_fewer_rows_than_labels_is_of_each_alone():
+    z, attrs = data(9)
+    attrs = np.random.default_rng(1).random((9, 12)) < 0.5
+    names = tuple("abcdefghijkl")
+    known = vectors(Kind("regression"), z, attrs, names=names)
+    np.testing.assert_allclose(stack(known), stack(vectors(Kind(), z, attrs, names=names)), atol=1e-12)
+    assert all(note.startswith("inseparable from") and ", 6 others, as" in note for note in known.notes.values())
+
+
+def test_labels_that_differ_in_one_row_are_separable():
+    z, attrs = data()
+    copy = attrs[:, 2].copy()
+    copy[7] ^= True
+    known = vectors(Kind("regression"), z, np.column_stack([attrs, copy]), names=(*NAMES, "Copy"))
+    coefficients = LinearRegression().fit(np.column_stack([attrs, copy]), z).coef_.T
+    np.testing.assert_allclose(stack(known), coefficients, rtol=1e-6)
+    assert not known.notes and known["Copy"].error > 1
 
 
 def test_lda_is_the_discriminant():

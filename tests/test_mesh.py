@@ -45,3 +45,22 @@ def test_a_gpu_is_an_accelerator_and_computes():
     mesh = make_mesh()
     assert on_accelerator(mesh)
     assert float(jax.device_put(jnp.ones((8,)), replicated(mesh)).sum()) == 8
+
+
+def test_settings_of_jax_that_do_not_go_are_named(monkeypatch):
+    with jax.enable_x64(True), pytest.raises(InputError, match=r"JAX_ENABLE_X64 is on.*unset it"):
+        make_mesh()
+
+    def none():
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    monkeypatch.setattr(jax, "devices", none)
+    with pytest.raises(InputError, match=r"JAX_PLATFORMS=.* finds no device .*cuda.*: unset it, or give cpu"):
+        make_mesh()
+
+    def silent():
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", silent)
+    with pytest.raises(InputError, match=r"finds no device .none of that kind is installed"):
+        make_mesh()

@@ -22,7 +22,7 @@ from jvae.data.packing import LABELS, LONGEST_ID, META
 from jvae.data.source import Example
 from jvae.data.sources import tfds
 from jvae.data.sources.celeba import CelebAFolder
-from jvae.data.sources.tables import read_table
+from jvae.data.sources.tables import read_frame, read_table
 from jvae.errors import LONGEST, InputError
 from jvae.io.files import seal, unseal
 from tests.celeba_files import NAMES, as_tfrecord, attribute_table, attributes, encode, partition_table, picture
@@ -221,6 +221,13 @@ def test_tables_made_to_harm(text: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_table(tmp_path / "x.csv", ["partition"])
     assert message in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_names_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes("image_id,Lächeln\na.jpg,1\n".encode("latin-1"))
+    for read in (read_frame, lambda path: read_table(path, ["Lächeln"])):
+        with pytest.raises(InputError, match=r"x\.csv is not in UTF-8: save it so"):
+            read(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize("count", ["²", "9" * 5000, "-3", "1_0"])

@@ -15,7 +15,7 @@ from jvae.trained import load
 from jvae.training.log import read_metrics
 from jvae.training.loop import train
 from tests.faces import small_store
-from tests.launch import free_port, launch
+from tests.launch import free_port, launch, start, wait
 from tests.together import TINY, leaves, losses, measured
 
 ONE = make_mesh(jax.devices()[:1])
@@ -169,6 +169,32 @@ def test_what_one_process_has_wrong_ends_both(folder):
     end = "and this process ends with it: start all of them again"
     assert ended[0].lines == [f"error: process 1 failed: the store is missing, {end}"]
     assert ended[1].lines == ["error: the store is missing"]
+
+
+def test_damage_of_the_copy_that_one_process_reads_ends_both(folder):
+    stores = [folder / f"copy-{i}" for i in range(2)]
+    for copy in stores:
+        shutil.copytree(folder / "store", copy)
+    images = bytearray((stores[1] / "images.npy").read_bytes())
+    images[500] ^= 1  # of the first image
+    (stores[1] / "images.npy").write_bytes(images)
+    flags = ("--model.widths", "4", "--loop.batch-size", "16", "--loop.steps", "1000", "--out", str(folder / "copied"))
+    each = [("--data", str(copy)) for copy in stores]
+    here = folder / "copies"
+    ended = wait(start(2, "-m", "jvae", "train", "book", *flags, folder=here, each=each), here)
+    assert [e.code for e in ended] == [watch.EXIT, 2], ended
+    assert [line for line in ended[1].lines if "error" in line] == [line for line in ended[1].lines if "copy-1" in line]
+    assert ended[0].lines[-1].startswith("error: process 1 failed: ") and "copy-1/images.npy is damaged" in ended[0].err
+
+
+def test_a_process_that_stands_still_for_minutes_is_waited_for(monkeypatch):
+    def initialize(*_, heartbeat_timeout_seconds, **__):
+        assert heartbeat_timeout_seconds > 600
+        raise RuntimeError("as far as this test goes")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    with pytest.raises(InputError, match="as far as this test goes"), Processes("localhost:1", 2, 0).joined():
+        pass
 
 
 def test_nobody_there_is_one_line(folder):

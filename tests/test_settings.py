@@ -13,6 +13,7 @@ from jvae.training.tasks.supervised import Supervised
 from tests.faces import small_store
 
 SMALL = "--model.widths 4 --model.latent-dim 6 --loop.batch-size 8 --loop.steps 3 --loop.chunk-steps 3"
+pytestmark = pytest.mark.filterwarnings("ignore:warmup_steps")  # of runs that are over before
 
 
 def test_a_preset_and_what_takes_the_place_of_its_parts():

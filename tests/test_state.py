@@ -41,7 +41,9 @@ def test_the_state_is_donated(store):
     new, metrics = step_module.train_chunk(state, chunk, count, KEYS[2], *task_of(), mesh=ONE)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.variables["params"]))
     assert int(new.step) == 2
-    assert np.isfinite(metrics["loss"][:2]).all() and np.isnan(metrics["loss"][2])
+    assert (
+        np.isfinite(metrics["loss"][:2]).all() and metrics["loss"][2] == 0
+    )  # no NaN, which JAX_DEBUG_NANS would stop at
 
 
 def test_inference_takes_the_moving_average(store):

@@ -7,13 +7,15 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 
 import jax
 import numpy as np
 import pytest
 
 from faults import drift
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
+from jvae.io.files import seal
 from jvae.runtime.mesh import make_mesh, put
 from jvae.trained import load
 from jvae.training import loop
@@ -23,6 +25,7 @@ from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
 from jvae.training.run import read_config
 from jvae.training.stop import StopRequest
+from jvae.training.sweep import sweep
 from tests.faces import small_store
 from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
@@ -83,7 +86,7 @@ def test_rows_after_the_last_checkpoint_are_dropped_on_resume(whole, store, tmp_
     run = tmp_path / "run"
     train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
     with (run / "metrics.jsonl").open("a") as file:  # what a killed run leaves: later rows, and one cut short
-        file.write(json.dumps({"step": 9, "split": "train", "loss": 1.0}) + '\n{"step": 12, "spl')
+        file.write(json.dumps(seal({"step": 9, "split": "train", "loss": 1.0})) + '\n{"step": 12, "spl')
     train(TINY, store, run, mesh=ONE, progress=False)
     assert_equal_states(last_state(run), last_state(whole))
     assert [r["step"] for r in read_metrics(run)] == [r["step"] for r in read_metrics(whole)]
@@ -253,6 +256,20 @@ def test_nothing_crosses_to_the_device_unasked(store, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Feed, "chunks", on_the_host)
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"Disallowed .* transfer"):
         train(TINY, store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+@pytest.mark.parametrize("start", ["train", "sweep"])
+def test_a_warm_up_that_never_ends_is_said(store, tmp_path, start):
+    said = r"warmup_steps=17 and the run has 17 steps: .* rises to its end, to 0.0047 of 0.005; train longer"
+    cfg = TINY.replace(warmup_steps=17)
+    with pytest.warns(InputWarning, match=said), pytest.raises(InputError, match=r"differ|holds a run with"):
+        if start == "train":
+            train(cfg, store, whole_run(), mesh=ONE, progress=False)
+        else:
+            sweep({"a": cfg, "b": cfg.replace(batch_size=4)}, store, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cfg.optimizer.warn_unless_over(18)
 
 
 def test_a_second_run_compiles_nothing(store, tmp_path, compiles):

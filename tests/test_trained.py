@@ -4,14 +4,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import jvae
+from jvae.data.source import DataId
 from jvae.errors import InputError
+from jvae.evaluate.card import scorecard
+from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.model import Encode, init_variables
-from jvae.trained import BATCH, ONE_CALL, TrainedModel, mean_kl
+from jvae.trained import BATCH, ONE_CALL, TrainedModel, load_vectors, mean_kl
+from jvae.training.loop import train
 from jvae.training.run import Record, claim_run
 from tests.faces import small_store
-from tests.runs import TINY, whole_run
+from tests.runs import ONE, TINY, whole_run
+from tests.test_vectors import NAMES, data, sums
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +33,7 @@ def model(run):
 def test_load_gives_what_was_trained(run, model):
     assert (model.image_size, model.latent_dim, model.step) == (16, 6, 17)
     assert jvae.load(run).step in (6, 12, 17)
+    assert model.data == DataId("rendered", "rendered", small_store().checksum) and model.crop == "rendered"
     np.testing.assert_array_equal(
         jvae.load(str(run), which="last").encode(small_store().images[:3]), model.encode(small_store().images[:3])
     )
@@ -110,6 +117,28 @@ def test_wrong_images_are_named(model, images):
         model.encode(images)
 
 
+def test_vectors_are_of_the_checkpoint_they_were_estimated_with(run, model, tmp_path):
+    def of(origin):
+        known = AttributeVectors(sums(*data(d=6)), NAMES, origin)
+        known.save(tmp_path / "v.npz")
+        return known
+
+    of(Origin(run="run", step=model.step, digest=jvae.load(run, which="last").digest))
+    assert load_vectors(run, model, tmp_path / "v.npz").origin.digest == model.digest
+    changed = TrainedModel(model.config, jax.tree.map(lambda leaf: -leaf, model.variables), step=model.step)
+    other = of(Origin(run="twin", step=model.step, digest=changed.digest))  # of the same shapes and step
+    with pytest.raises(
+        InputError,
+        match=r"are of twin at step 17, and the weights of .*run at step 17 are others: .*`jvae vectors --run",
+    ):
+        load_vectors(run, model, tmp_path / "v.npz")
+    with pytest.raises(InputError, match="the vectors are of twin at step 17"):
+        scorecard(model, other, None, small_store(), kinds=[])  # type: ignore[arg-type]
+    of(None)
+    with pytest.raises(InputError, match="are of an unknown model"):
+        load_vectors(run, model, tmp_path / "v.npz")
+
+
 def test_wrong_latents_are_named(model):
     with pytest.raises(InputError, match=r"latents must be \[...,6\], not \(2, 5\)"):
         model.decode(np.zeros((2, 5)))
@@ -137,3 +166,23 @@ def test_models_of_fresh_variables_work_without_a_run():
         jax.random.key(0, impl="rbg")
     )
     assert TrainedModel(TINY, variables).decode(np.zeros((1, 6))).shape == (1, 16, 16, 3)
+
+
+def test_lists_of_arrays_and_of_pillows_images_are_encoded(model):
+    images = small_store().images[:7]
+    expected = model.encode(images)
+    np.testing.assert_array_equal(model.encode(list(images)), expected)
+    np.testing.assert_array_equal(model.encode([Image.fromarray(image) for image in images]), expected)
+    for bad, said in [
+        ([images[0], images[0][:8]], "the images differ in shape: each must be uint8"),
+        (images[0], r"give image\[None\]"),
+        (images / 255, r"give \(255 \* images\)\.round"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            model.encode(bad)
+
+
+def test_training_takes_the_path_of_a_store(run):
+    assert train(TINY, small_store().path, run, mesh=ONE, progress=False).step == 17
+    with pytest.raises(InputError, match="absent"):
+        train(TINY, "absent", run, mesh=ONE, progress=False)

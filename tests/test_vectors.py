@@ -236,6 +236,12 @@ def test_bad_files(known, tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"vectors\.npz is damaged"):
             AttributeVectors.load(path)
+    path.write_bytes(whole)
+    with np.load(path) as npz:
+        older: dict = dict(npz) | {"format": np.array("jvae attribute vectors 2")}
+    np.savez(path, **older)
+    with pytest.raises(InputError, match=r"is of format 'jvae attribute vectors 2' and .* estimate them anew"):
+        AttributeVectors.load(path)
     np.savez(path, a=np.zeros(3))
     with pytest.raises(InputError, match="damaged or holds no attribute vectors"):
         AttributeVectors.load(path)

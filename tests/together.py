@@ -19,7 +19,7 @@ from jvae.cli.run import run
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
-from jvae.latent.statistics import merge, totals
+from jvae.latent.statistics import add_totals, totals
 from jvae.runtime.processes import is_main, together
 from jvae.trained import TrainedModel, load
 from jvae.training.log import read_metrics
@@ -61,7 +61,7 @@ def leaves(model: TrainedModel) -> list[np.ndarray]:
 def measured(model: TrainedModel, store: PackedStore) -> dict[str, np.ndarray]:
     """Sums, latents and pictures, by name."""
     stats = attribute_statistics(model, store.images, store.attrs, store.indices("train"), batch_size=16)
-    sums = totals(merge(*stats))
+    sums = add_totals([totals(half) for half in stats])
     z = model.encode(store.images, rows=np.arange(5))
     return {"z": z, "decoded": model.decode(z), "sums": sums.z, "squares": sums.zz, "of_attributes": sums.attr_z}
 

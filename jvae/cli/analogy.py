@@ -30,7 +30,7 @@ def main(
     out = figure.path(trained, "analogy")
     motion.check()
     model, store = trained.open()
-    faces = find_faces(store, [a, b, c])
+    faces = find_faces(store, [a, b, c], model.crop)
     z = model.encode(faces.images)
     diagram = grids.j_diagram(*z, rows=grid.rows, columns=grid.columns, trajectory=motion.trajectory)
     names = faces.names

@@ -31,8 +31,8 @@ class Photograph:
       photo: photograph to edit, JPEG or PNG (or WebP, BMP).
       eyes: middles of both eyes, x y x y, in pixels from the top left (default: they are looked for).
       face: number of the face to edit, from 1 for the largest, where there are several.
-      crop: crop of the images the run was trained on (default: as in --data; without, squash for the preset book and
-        center for others; rendered where they were rendered faces).
+      crop: crop of the images the run was trained on, for runs of an older version, which do not say (default: as in
+        --data; without, squash for the preset book and center for others).
     """
 
     photo: Maybe[Path] = None
@@ -72,7 +72,7 @@ def main(
     Args:
       attribute: attribute whose vector is added; faces chosen at random are faces without it.
       factors: multiples of the vector to add (default: -4 to 4, of a photograph -2 to 2, of probabilities .01 to .99).
-      data: packed store the faces are from; with --photo, the store whose images the photograph is cropped like.
+      data: packed store the faces are from; with --photo, for runs that do not say their crop, a store of that crop.
       paint: what to paint onto the original: the change alone, so that it keeps its detail, or the decoded face
         (default: the change onto a photograph, else the face).
     """
@@ -88,7 +88,8 @@ def main(
     assert data is not None
     out = figure.path(run, attribute)
     model = run.load()
-    chosen = faces.choose(open_store(data, model.image_size), without=attribute)
+    store = open_store(data, model.image_size, model.data)
+    chosen = faces.choose(store, without=attribute, crop=model.crop)
     z = model.encode(chosen.images)
     latents, title = _edited(run, model, z, attribute, factors, steps)
     if paint == "change":
@@ -136,7 +137,7 @@ def _edit_photo(
     photo = read_photo(path)
     alignment = photograph.find(photo)
     model = run.load()
-    cut = crop_of(model.config, data, photograph.crop)
+    cut = crop_of(model.config, model.data, data, photograph.crop)
     z = model.encode(preprocess(align(photo.pixels, alignment), model.image_size, cut)[None])
     latents, title = _edited(run, model, z, attribute, factors, steps)
     if residual:

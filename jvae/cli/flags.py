@@ -75,7 +75,7 @@ class Trained(Run):
           InputError: one of them is not there or damaged, or the store's images are of another size.
         """
         model = self.load()
-        return model, open_store(self.data, model.image_size)
+        return model, open_store(self.data, model.image_size, model.data)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,14 +94,14 @@ class Faces:
     count: int = 5
     seed: int = 0
 
-    def choose(self, store: PackedStore, without: str | None = None) -> NamedFaces:
-        """The faces; those chosen at random do not have the attribute `without`.
+    def choose(self, store: PackedStore, without: str | None = None, crop: str | None = None) -> NamedFaces:
+        """The faces; those chosen at random do not have the attribute `without`, and files are cropped by `crop`.
 
         Raises:
           InputError: see `jvae.data.faces`.
         """
         if self.images:
-            return find_faces(store, self.images)
+            return find_faces(store, self.images, crop)
         return pick_faces(store, self.count, split=self.split, without=without, seed=self.seed)
 
 

@@ -30,7 +30,7 @@ def main(
     out = figure.path(trained, "morph")
     motion.check()
     model, store = trained.open()
-    faces = find_faces(store, [start, *through, end])
+    faces = find_faces(store, [start, *through, end], model.crop)
     z = model.encode(faces.images)
     legs = len(z) if through else 1
     after = np.roll(np.arange(len(z)), -1)[:legs]

@@ -30,7 +30,7 @@ def main(
     out = figure.path(trained, "neighbourhood")
     model, store = trained.open()
     known = steps.load(trained, model)
-    found = find_faces(store, [face])
+    found = find_faces(store, [face], model.crop)
     z = model.encode(found.images)[0]
     grid = grids.neighbourhood(z, known[x], known[y], factors_x, factors_y, steps.unit)
     for name in (x, y):

@@ -29,7 +29,7 @@ def main(
         raise InputError(f"dims={dims} must be at least 1")
     out = chart.path(trained, "posterior")
     model, store = trained.open()
-    mean, logvar = model.posterior(faces.choose(store).images)
+    mean, logvar = model.posterior(faces.choose(store, crop=model.crop).images)
     kl = mean_kl(mean, logvar)  # [d] nats
     noise = np.random.default_rng(faces.seed).normal(size=mean.shape)
     z = mean + np.exp(logvar / 2) * noise if latent == "sample" else mean

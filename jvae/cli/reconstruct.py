@@ -9,7 +9,7 @@ def main(trained: Trained, faces: Faces = Faces(count=10), figure: Figure = Figu
     """Draws originals over their reconstructions from posterior means, and scores all images of the split."""
     out = figure.path(trained, "reconstructions")
     model, store = trained.open()
-    chosen = faces.choose(store)
+    chosen = faces.choose(store, crop=model.crop)
     tiles = np.stack([chosen.images, model.decode(model.encode(chosen.images))])  # [2,n,h,w,3]
     figure.save(out, tiles, rows=["original", "decoded"], columns=chosen.names, title="Reconstructions")
     rows = store.indices(faces.split)

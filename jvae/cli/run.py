@@ -16,6 +16,7 @@ from jvae.errors import InputError, InputWarning
 from jvae.runtime.xla import keep_compiled
 
 DEBUG = "--debug"
+SETTINGS_OF_JAX = ("jax._src.config", "jax._src.xla_bridge")  # where it reads flags, and starts what it runs on
 REPORT = (
     "This is a bug in jvae, not in what you gave it. Please report the lines above, with the command and the output of "
     "`pip list`, in the issues of the repository it came from"
@@ -67,6 +68,9 @@ def plainly(words: Sequence[str]) -> Iterator[list[str]]:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
         except Exception as error:
+            if said := _of_environment(error):
+                print(f"error: {said}", file=sys.stderr)
+                sys.exit(2)
             error.add_note(REPORT)
             raise
 
@@ -96,6 +100,16 @@ def flags_of(main: Callable[..., Any]) -> list[str]:
         call(main, ["--help"])
     lines = re.findall(r"^[^-\w] (-.*)", out.getvalue(), re.M)  # the words before two spaces are flags, not their help
     return [flag for line in lines for flag in re.findall(r"--[a-z][\w-]*", line.split("  ")[0])]
+
+
+def _of_environment(error: Exception) -> str:
+    """The line for what JAX refuses of its environment's settings as it starts; "" for any other error."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if frames[-1] not in SETTINGS_OF_JAX:
+        return ""
+    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(("JAX_", "XLA_"))]
+    said = (str(error) or "a platform that is not installed").splitlines()[0]
+    return f"JAX does not start ({said}) with {', '.join(found) or 'its settings'}: set another value, or unset it"
 
 
 def _warn_in_one_line() -> None:

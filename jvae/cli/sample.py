@@ -44,7 +44,7 @@ def main(
     out = figure.path(run, "samples")
     model = run.load()
     if data is not None:
-        store = open_store(data, model.image_size)
+        store = open_store(data, model.image_size, model.data)
         latents = model.encode(store.read(store.indices("train")[:MOST]))
         distribution = priors.mixture(latents, components, seed=seed)
     elif prior == "aggregate":

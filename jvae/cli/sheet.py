@@ -25,7 +25,7 @@ def main(
     out = figure.path(trained, "sheet")
     motion.check()
     model, store = trained.open()
-    found = find_faces(store, faces)
+    found = find_faces(store, faces, model.crop)
     z = model.encode(found.images)
     names = found.names
     figure.save(

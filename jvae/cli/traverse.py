@@ -30,11 +30,11 @@ def main(
         raise InputError(f"dims={dims} must be at least 1, steps={steps} at least 2, reach={reach} above 0")
     out = figure.path(trained, "traversals")
     model, store = trained.open()
-    mean, logvar = model.posterior(faces.choose(store).images)
+    mean, logvar = model.posterior(faces.choose(store, crop=model.crop).images)
     kl = mean_kl(mean, logvar)  # [d] nats
     shown = np.lexsort((-mean.var(0), -kl))[:dims]  # points have no KL: they go by how far they are spread
     values = np.linspace(-reach, reach, steps)
-    z = mean.mean(0) if start is None else model.encode(find_faces(store, [start]).images)[0]
+    z = mean.mean(0) if start is None else model.encode(find_faces(store, [start], model.crop).images)[0]
     figure.save(
         out,
         model.decode(traversals(z, shown, values)),

@@ -5,13 +5,13 @@ from typing import Literal
 
 from jvae.cli.flags import Kinds, Maybe, Trained
 from jvae.data.decoded import DecodedStore, is_packed, open_data
-from jvae.data.faces import open_store
+from jvae.data.faces import check_store, crop_of, open_store
 from jvae.errors import InputError
 from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.runtime.processes import is_main, share, together
+from jvae.runtime.processes import is_main, together
 
 
 @together
@@ -40,7 +40,8 @@ def main(
       latent: what to average: the mean of each posterior, or a sample from it, as in the book.
       batch_size: number of images encoded at a time (default: 512, with --stop book 500).
       seed: seed of the samples, and of the order of --stop book.
-      crop: crop of a data set that is not packed (default: squash for the preset book, center for others).
+      crop: crop of a data set that is not packed (default: the run's; of runs of an older version, which do not say it,
+        squash for the preset book and center for others).
       workers: number of processes that decode such a data set; 0 decodes with threads, which serve two cores best.
       out: file to write (default: vectors.npz in the run).
     """
@@ -50,15 +51,19 @@ def main(
     if label is not None and wanted is not None:
         raise InputError("--stop book finds differences of one attribute: leave out --kind, --balance and --keep")
     run, data, model = trained.run, trained.data, trained.load()
-    store = open_store(data, model.image_size) if is_packed(data) else open_data(data, model.config, crop, workers)
+    if is_packed(data):
+        store = open_store(data, model.image_size, model.data)
+    else:
+        store = open_data(data, model.config, crop_of(model.config, model.data, crop=crop), workers)
+        check_store(store, model.data)
     if isinstance(store, DecodedStore) and (label is not None or len(kinds.balance) > 1):
         raise InputError(f"{data} is not packed, as --stop book and --balance of several attributes need it to be")
     for name in (*kinds.balance, *kinds.keep):
         store.attribute(name)
     rows = store.indices(split)
-    origin = Origin(latent=latent, split=split, stop=stop, run=run.name, step=model.step, store=data.name)
+    origin = Origin(latent, split, stop, run=run.name, step=model.step, digest=model.digest, store=data.name)
     how = {"batch_size": batch_size or (500 if label else 512), "latent": latent, "seed": seed}
-    with store.verified(share(rows)):
+    with store.verified(rows):
         if label is not None:
             has = store.attrs[:, store.attribute(label)]
             estimate = book_statistics(model, store.images, has, rows, label=label, report=print, **how)

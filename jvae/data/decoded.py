@@ -29,6 +29,7 @@ from jvae.data.source import (
 )
 from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
+from jvae.io.arrays import row_numbers
 from jvae.io.files import uri
 from jvae.runtime.hashing import epoch_rows
 
@@ -54,8 +55,9 @@ class Decoded:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """uint8 [...,size,size,3] of rows int [...]. InputError: one of them cannot be read."""
-        rows = np.asarray(rows) if self._order is None else self._order[np.asarray(rows)]
+        """uint8 [...,size,size,3] of rows int [...], or of a mask. InputError: one of them cannot be read."""
+        rows = np.asarray(row_numbers(rows, len(self)))
+        rows = rows if self._order is None else self._order[rows]
         out = np.empty((rows.size, *self.shape[1:]), np.uint8)
         starts = range(0, rows.size, 64)
         with ThreadPoolExecutor(cores()) as pool:
@@ -140,6 +142,8 @@ class DecodedStore:
     Attributes:
       path: of the source, or its name where it has none.
       size: height and width of the images in pixels.
+      source: what the images are, in words.
+      crop: how they are cut.
       images: see `Decoded`.
       attrs: bool [n,a], or see `Labels`.
       attribute_names: of the columns of `attrs`.
@@ -171,7 +175,8 @@ class DecodedStore:
         if workers:
             _check_can_be_sent(source, workers)
         self.path, self.size = Path(getattr(source, "path", source.name)), size
-        self.attribute_names = source.attribute_names
+        self.source, self.attribute_names = source.name, source.attribute_names
+        self.crop = "rendered" if source.name == "rendered" else crop  # as of `PackedStore`
         order, self._ranges, attrs, self.checksum = _catalogue(source)
         self.attrs: Any = attrs
         self.images: Any = Decoded(source, order, size, crop, workers)

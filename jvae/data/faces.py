@@ -1,6 +1,7 @@
 """A packed store, an image_id or a photograph's file in; the faces a figure is made of out."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,11 @@ import numpy as np
 
 from jvae.config import Config
 from jvae.data.decode import check_crop
+from jvae.data.decoded import DecodedStore
 from jvae.data.packed import PackedStore, preprocess
+from jvae.data.source import DataId
 from jvae.data.sources.archive import read_file
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 
 
 class NamedFaces(NamedTuple):
@@ -21,8 +24,13 @@ class NamedFaces(NamedTuple):
     names: list[str]
 
 
-def open_store(path: str | os.PathLike[str], size: int) -> PackedStore:
+def open_store(path: str | os.PathLike[str], size: int, trained_on: DataId | None = None) -> PackedStore:
     """Opens a packed store for a model of images of `size` pixels.
+
+    Args:
+      path: of the store.
+      size: height and width of the model's images.
+      trained_on: data of the model, if that is known; see `check_store`.
 
     Raises:
       InputError: there is no store, it is damaged, or its images are of another size.
@@ -33,21 +41,41 @@ def open_store(path: str | os.PathLike[str], size: int) -> PackedStore:
             f"{path} holds images of {store.size}x{store.size} but the run was trained on {size}x{size}: "
             f"pack the images again with --size {size}"
         )
+    check_store(store, trained_on)
     return store
 
 
-def find_faces(store: PackedStore, wanted: Sequence[str]) -> NamedFaces:
+def check_store(store: PackedStore | DecodedStore, trained_on: DataId | None) -> None:
+    """An InputWarning where a store is of another crop, or other data, than a run was trained on, if that is known."""
+    if trained_on is None:
+        return
+    if store.crop != trained_on.crop:
+        warnings.warn(
+            f"the images of {store.path} are cut by the crop {store.crop}, and the run was trained on the crop "
+            f"{trained_on.crop}",
+            InputWarning,
+            stacklevel=3,
+        )
+    elif store.checksum != trained_on.checksum:
+        warnings.warn(
+            f"{store.path} ({store.source}) is not the store that the run was trained on ({trained_on.source})",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def find_faces(store: PackedStore, wanted: Sequence[str], crop: str | None = None) -> NamedFaces:
     """NamedFaces by name, in the order given.
 
     Args:
       store: where to look for names.
-      wanted: each an image_id of the store, or else the path of an image file, which is cropped and scaled as the
-        store's images were.
+      wanted: each an image_id of the store, or else the path of an image file, which is cropped and scaled.
+      crop: crop of image files, the run's where that is known; None is the store's.
 
     Raises:
       InputError: neither an image_id (the nearest are named) nor a readable image.
     """
-    found = [_find_face(store, name) for name in wanted]
+    found = [_find_face(store, name, crop or store.crop) for name in wanted]
     return NamedFaces(np.stack([image for image, _ in found]), [name for _, name in found])
 
 
@@ -77,37 +105,54 @@ def pick_faces(
     return NamedFaces(store.read(rows), [str(name) for name in store.image_ids[rows]])
 
 
-def crop_of(config: Config, path: str | os.PathLike[str] | None = None, crop: str | None = None) -> str:
-    """How the images were cropped that a run was trained on, which the run itself does not know.
+def crop_of(
+    config: Config,
+    trained_on: DataId | None = None,
+    path: str | os.PathLike[str] | None = None,
+    crop: str | None = None,
+) -> str:
+    """How the images were cropped that a run was trained on.
 
     Args:
       config: of the run.
-      path: the packed store it was trained on, if that is there.
+      trained_on: what the run says of its data; None for runs of an older jvae.
+      path: a packed store, if there is one.
       crop: what the user says.
 
     Returns:
-      What the store says; else `crop`; else what is usual: "squash" for the preset book, "center" for others.
+      What the run says; else what the store says; else `crop`; else, with an InputWarning, what is usual: "squash" for
+      the preset book, "center" for others.
 
     Raises:
-      InputError: the store and `crop` contradict one another, `crop` is unknown, or the store does not fit the run.
+      InputError: what is known and `crop` contradict one another, `crop` is unknown, or the store does not fit the run.
     """
     if crop is not None:
         check_crop(crop)
-    if path is None:
-        return crop or ("squash" if config.preset == "book" else "center")
-    meta = open_store(path, config.model.image_size).meta
-    found = "rendered" if meta.source == "rendered" else meta.crop
-    if crop not in (None, found):
-        raise InputError(f"crop={crop}, and the images of {path} are cropped by {found}: leave out one of the two")
-    return found
+    store = None if path is None else open_store(path, config.model.image_size, trained_on)
+    known, whose = (trained_on.crop, "that the run was trained on") if trained_on else (None, "")
+    if known is None and store is not None:
+        known, whose = store.crop, f"of {path}"
+    if known is not None:
+        if crop not in (None, known):
+            raise InputError(f"crop={crop}, and the images {whose} are cropped by {known}: leave out --crop")
+        return known
+    if crop is None:
+        crop = "squash" if config.preset == "book" else "center"
+        warnings.warn(
+            f"the run is of an older jvae and does not say how its images were cropped: taking {crop}, which is usual; "
+            "--crop gives another",
+            InputWarning,
+            stacklevel=2,
+        )
+    return crop
 
 
-def _find_face(store: PackedStore, name: str) -> tuple[np.ndarray, str]:
+def _find_face(store: PackedStore, name: str, crop: str) -> tuple[np.ndarray, str]:
     try:
         row = store.index(name)
     except InputError as error:
         path = Path(name).expanduser()
         if not path.is_file():
             raise InputError(f"{error}; nor is there an image file of that name") from error
-        return preprocess(read_file(path), store.size, store.meta.crop, name=str(path)), path.name
+        return preprocess(read_file(path), store.size, crop, name=str(path)), path.name
     return store.read(np.array([row]))[0], name

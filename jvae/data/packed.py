@@ -23,7 +23,7 @@ from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
 from jvae.data.source import LONGEST_LINE, SPLITS, Source, column_of
 from jvae.errors import InputError, unknown
-from jvae.io.arrays import read_header
+from jvae.io.arrays import read_header, row_numbers
 from jvae.io.fields import build, read_object
 from jvae.io.files import CHECKSUM, on_disk, seal, unseal
 
@@ -129,6 +129,16 @@ class PackedStore:
         return self.meta.size
 
     @property
+    def source(self) -> str:
+        """What the images are, in words."""
+        return self.meta.source
+
+    @property
+    def crop(self) -> str:
+        """How the images were cut, one of CROPS; rendered faces were not, and have a frame of their own."""
+        return "rendered" if self.meta.source == "rendered" else self.meta.crop
+
+    @property
     def attribute_names(self) -> tuple[str, ...]:
         """The names of the columns of `attrs`."""
         return self.meta.attribute_names
@@ -178,14 +188,18 @@ class PackedStore:
         """The column of attribute `name`; InputError with the nearest names when it is not there."""
         return column_of(name, self.attribute_names)
 
-    def verify(self, *rows: np.ndarray) -> None:
+    def verify(self, *rows: Any) -> None:
         """Reads every pixel of the blocks that hold the images at these rows, or of all, once, on all cores.
 
+        Args:
+          *rows: integers, masks or slices, see `jvae.io.arrays.row_numbers`.
+
         Raises:
-          InputError: a block is not what was packed; its rows are named.
+          InputError: a block is not what was packed, and its rows are named; or there is no such row.
         """
         n = self.meta.block_rows
-        numbers = np.unique(np.concatenate(rows) // n).tolist() if rows else range(len(self.meta.blocks))
+        named = [row_numbers(each, len(self)).ravel() // n for each in rows]
+        numbers = np.unique(np.concatenate(named)).tolist() if rows else range(len(self.meta.blocks))
         with ThreadPoolExecutor() as pool:
             found = pool.map(lambda i: f"{zlib.crc32(self.images[i * n : (i + 1) * n].data):08x}", numbers)
             bad = [i for i, crc in zip(numbers, found, strict=True) if crc != self.meta.blocks[i]]
@@ -197,15 +211,16 @@ class PackedStore:
             )
 
     @contextlib.contextmanager
-    def verified(self, *rows: np.ndarray) -> Iterator[None]:
+    def verified(self, *rows: Any) -> Iterator[None]:
         """Does `verify` beside what the block does, and ends with what it raises: keep nothing before."""
         with ThreadPoolExecutor(1) as beside:
             checking = beside.submit(self.verify, *rows)
             yield
             checking.result()
 
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """The images at `rows` [m], verified: uint8 [m,h,w,3]."""
+    def read(self, rows: Any) -> np.ndarray:
+        """The images at `rows` [m], named as for `verify`, verified: uint8 [m,h,w,3]."""
+        rows = row_numbers(rows, len(self))
         self.verify(rows)
         return np.asarray(self.images[rows])
 

@@ -1,6 +1,7 @@
 """What pictures come from, and what training reads them from: the contracts `Source` and `Store`, and their checks."""
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,9 @@ class Source(Protocol):
 class Store(Protocol):
     """What training and the statistics need of images with labels, packed or decoded on the way.
 
-    Rows are arrays int64, or what turns into one (`numpy.asarray`) and takes slices.
+    Rows are arrays int64, or what turns into one (`numpy.asarray`) and takes slices. What it may have besides:
+      source       what the images are, in words, as a source's `name`.
+      crop         how they were cut, one of `jvae.data.decode.CROPS`. A run remembers both, see `DataId`.
     """
 
     @property
@@ -115,6 +118,28 @@ class Store(Protocol):
     def verified(self, *rows: Any) -> contextlib.AbstractContextManager[None]:
         """Does `verify` beside what the block does, and ends with what it raises."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class DataId:
+    """What a run remembers of the store that it was trained on.
+
+    Attributes:
+      source: what the images are, in words.
+      crop: how they were cut.
+      checksum: of the store.
+    """
+
+    source: str
+    crop: str
+    checksum: str
+
+    @classmethod
+    def of(cls, store: Any) -> "DataId | None":
+        """That of a store; None where the store does not say what it holds."""
+        if not hasattr(store, "source") or not hasattr(store, "crop"):
+            return None
+        return cls(*map(str, (store.source, store.crop, store.checksum)))
 
 
 def check_attribute_names(names: Sequence[str]) -> None:

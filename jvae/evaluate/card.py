@@ -22,7 +22,7 @@ from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.runtime.mesh import map_rows, put, replicated
-from jvae.runtime.processes import share
+from jvae.trained import check_origin
 from jvae.training.validation import Scores
 
 BATCH = 128
@@ -189,12 +189,14 @@ def scorecard(
       report: function that is called with a line at each stage.
 
     Raises:
-      InputError: no test split, the judge tells no attribute that well, or see `judge_edits` and
-        `jvae.latent.kinds.directions`.
+      InputError: the vectors say that they are of another checkpoint, no test split, the judge tells no attribute that
+        well, or see `judge_edits` and `jvae.latent.kinds.directions`.
     """
+    if vectors.origin.digest:
+        check_origin(vectors, model)
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
-    store.verify(share(rows))
+    store.verify(rows)
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
     told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]

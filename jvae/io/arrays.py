@@ -7,7 +7,7 @@ import struct
 import tokenize
 import zipfile
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -90,3 +90,36 @@ def _array(data: bytes, what: str) -> np.ndarray:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def row_numbers(rows: Any, count: int) -> Any:
+    """Rows of an array of `count`, however they are named, as numbers from 0.
+
+    Args:
+      rows: integers, of which negative ones count from the end; a mask, bool [count]; a slice; or None for all. What is
+        none of these, such as a range that takes no memory, is returned as it is.
+      count: number of rows there are.
+
+    Returns:
+      int64 [...].
+
+    Raises:
+      InputError: a mask of another length, a row that is not there, or rows that are no integers.
+    """
+    if rows is None or isinstance(rows, slice):
+        return np.arange(count, dtype=np.int64)[slice(None) if rows is None else rows]
+    if not isinstance(rows, np.ndarray | list | tuple | int):
+        return rows
+    found = np.asarray(rows)
+    if found.dtype == bool:
+        if found.shape != (count,):
+            raise InputError(f"a mask of {list(found.shape)} for {count:,} rows: give one value for each")
+        return np.flatnonzero(found)
+    if found.size == 0:
+        return found.astype(np.int64)
+    if found.dtype.kind not in "iu":
+        raise InputError(f"rows are {found.dtype}: give integers from 0 to {count - 1:,}, or a mask")
+    found = np.where(found < 0, found + count, found).astype(np.int64)
+    if (wrong := (found < 0) | (found >= count)).any():
+        raise InputError(f"row {np.asarray(rows)[wrong][0]} of {count:,} rows: the last is {count - 1:,}")
+    return found

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from jvae.errors import InputError
+from jvae.io.arrays import row_numbers
 from jvae.latent.encoding import Encodes, Latent, check_finite, encode_step, start, stream
-from jvae.latent.statistics import Statistics
+from jvae.latent.statistics import Statistics, totals
 from jvae.latent.vectors import one_sided
 from jvae.runtime.mesh import put, replicated
 
@@ -67,7 +68,7 @@ def book_statistics(
       model: its `encode_fn`, `variables` and `latent_dim` are used.
       images: [n,h,w,3] uint8, as a rule a memory map.
       has: [n] bool, the attribute.
-      indices: [m] int rows to take.
+      indices: [m] int rows to take, or a mask.
       label: the attribute's name, for messages.
       batch_size: rows a batch; the last of an epoch may be short.
       tolerance: stop below it, in latent units.
@@ -80,6 +81,7 @@ def book_statistics(
     Raises:
       InputError: nobody or everybody has the attribute, or a latent is not finite.
     """
+    indices = row_numbers(indices, len(images))
     if reason := one_sided(len(indices), int(has[indices].sum())):
         raise InputError(f"no vector for {label}: {reason}")
     mesh = model.mesh if mesh is None else mesh
@@ -106,9 +108,9 @@ def book_statistics(
             stats, first_bad = encode_step(
                 stats, first_bad, model.variables, batch, epoch_key, encode_fn=model.encode_fn, latent=latent, mesh=mesh
             )
-            n, (n_with,), z, attr_z = jax.device_get((stats.n, stats.counts, stats.z, stats.attr_z))
-            total, positive = (s.value.astype(np.float64) + s.lost for s in (z, attr_z))
-            for side, (count, sums) in enumerate([(int(n_with), positive[0]), (int(n - n_with), total - positive[0])]):
+            found = totals(stats)
+            n_with, positive = int(found.counts[0]), found.attr_z[0]
+            for side, (count, sums) in enumerate([(n_with, positive), (found.n - n_with, found.z - positive)]):
                 if count > counts[side]:
                     mean = sums / count
                     moves[side] = float(np.linalg.norm(mean - means[side]))

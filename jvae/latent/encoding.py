@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jvae.errors import InputError
+from jvae.io.arrays import row_numbers
 from jvae.latent.statistics import Array, Statistics, init_statistics, update
 from jvae.runtime import mesh as meshes
 from jvae.runtime.processes import is_main
@@ -149,7 +150,8 @@ def attribute_statistics(
       model: its `encode_fn`, `variables` and `latent_dim` are used.
       images: [n,h,w,3] uint8, as a rule a memory map.
       attrs: [n,a] bool.
-      indices: [m] int rows to take, in the order of reading (ascending reads fastest). The last batch may be short.
+      indices: [m] int rows to take, or a mask, in the order of reading (ascending reads fastest). The last batch may
+        be short.
       batch_size: rows encoded at a time, over all devices; fewer when both halves would not have any.
       latent: "mean" takes the posterior's mean, "sample" one draw from it.
       seed: of the draws.
@@ -157,15 +159,16 @@ def attribute_statistics(
       progress: show a bar, where there is a terminal.
 
     Returns:
-      the statistics of each half, for `merge` or `AttributeVectors`; of a single row, one has none.
+      the statistics of each half, for `add_totals` or `AttributeVectors`; of a single row, one has none.
 
     Raises:
       InputError: there are no rows, a label is missing, `batch_size` is not positive, or a latent is not finite.
     """
-    if len(indices) == 0:
-        raise InputError("there are no images to take statistics of")
     if len(attrs) != len(images):
         raise InputError(f"{len(images):,} images but {len(attrs):,} rows of labels")
+    indices = row_numbers(indices, len(images))
+    if len(indices) == 0:
+        raise InputError("there are no images to take statistics of")
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size} must be at least 1")
     mesh = model.mesh if mesh is None else mesh

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jvae.errors import InputError, unknown
+from jvae.latent.regression import regression
 from jvae.latent.statistics import Totals
 
 JOINT = "&"  # between the names of a column that stands for several attributes at once
 BALANCE_MOST = 5  # attributes at once
-RIDGE = 1e-6  # times the number of rows, on labels of unit variance: only what is collinear feels it
+NAMED = 5  # attributes in a line
 SHRINKAGE = 0.05
 NOTHING_LEFT = 1e-6  # of a vector's length, after what it shares with others is taken from it
 
@@ -25,7 +26,8 @@ class Kind:
       name: one of `KINDS`.
         "difference" is the mean latent with the attribute minus the mean without (the book's). "balanced" averages that
         difference over the groups that the attributes `balance` make. "regression" is each attribute's own effect
-        with all others held fixed (least squares of the latents on all labels). "lda" separates best those with it from
+        with all others held fixed (least squares of the latents on all labels), but for those whose labels determine
+        its own. "lda" separates best those with it from
         those without, under the covariance they share (Fisher 1936). "conditional" is "difference" with `keep`.
       balance: attributes by which "balanced" groups the rows.
       keep: attributes along whose directions nothing shall change: what a vector shares with them is projected out of
@@ -64,11 +66,13 @@ class Directions(NamedTuple):
       vectors: [a,d], at their raw length.
       errors: [a,d], their standard errors.
       notes: attribute's column -> what was left out.
+      bound: [a,a] bool, the others that determine an attribute's label, and it theirs; None where that is no matter.
     """
 
     vectors: np.ndarray
     errors: np.ndarray
     notes: dict[int, str]
+    bound: np.ndarray | None = None
 
 
 class Classes(NamedTuple):
@@ -141,7 +145,18 @@ def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Dire
         found = _balanced(sums, columns, a, kind.balance)
     else:
         found = FUNCTIONS[kind.name](sums, a)
+    if found.bound is not None:
+        for i in np.flatnonzero(found.bound.any(1)).tolist():
+            found.notes[i] = _inseparable([columns[j] for j in np.flatnonzero(found.bound[i]).tolist()])
     return _keeping(found, [columns.index(name) for name in kind.keep], columns) if kind.keep else found
+
+
+def _inseparable(others: Sequence[str]) -> str:
+    listed = [*others[:NAMED], *([f"{len(others) - NAMED} others"] if len(others) > NAMED else [])]
+    return (
+        f"inseparable from {', '.join(listed)}, as their labels determine one another: "
+        "its vector is the direction that they share"
+    )
 
 
 def _difference(sums: Totals, a: int) -> Directions:
@@ -205,24 +220,9 @@ def _cells(sums: Totals, columns: Sequence[str], groups: list[str], i: int | Non
 
 
 def _regression(sums: Totals, a: int) -> Directions:
-    """Ordinary least squares with an intercept; a ridge of RIDGE keeps collinear labels from growing without bound."""
     sums = _first(sums, a)
-    n, d = sums.n, len(sums.z)
-    share = sums.counts / n
-    used = np.flatnonzero((sums.counts > 0) & (sums.counts < n))
-    vectors, errors = np.full((a, d), np.nan), np.full((a, d), np.nan)
-    if not len(used):
-        return Directions(vectors, errors, {})
-    gram = (sums.pairs - n * np.outer(share, share))[np.ix_(used, used)]  # [a',a'] of centred labels
-    cross = (sums.attr_z - np.outer(share, sums.z))[used]  # [a',d]
-    inverse = np.linalg.inv(gram + RIDGE * np.diag(np.diagonal(gram)))
-    beta = inverse @ cross
-    residual = np.diagonal(scatter(sums)) - 2 * (beta * cross).sum(0) + (beta * (gram @ beta)).sum(0)
-    freedom = n - len(used) - 1
-    variance = np.maximum(residual, 0) / freedom if freedom > 0 else np.full(d, np.nan)
-    vectors[used] = beta
-    errors[used] = np.sqrt(np.outer(np.diagonal(inverse @ gram @ inverse), variance))
-    return Directions(vectors, errors, {})
+    vectors, errors, bound = regression(sums, np.diagonal(scatter(sums)))
+    return Directions(vectors, errors, {}, bound)
 
 
 def _lda(sums: Totals, a: int) -> Directions:

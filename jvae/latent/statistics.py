@@ -23,9 +23,14 @@ class Sum(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Sufficient statistics of n latents [d] with a labels each. They add: see `merge`."""
+    """Sufficient statistics of n latents [d] with a labels each. They add: see `totals` and `add_totals`.
+
+    Latents are taken from `origin`, the mean of the first of them. Where they vary little around a mean far from zero,
+    as those of a nearly collapsed model do, sums of the latents themselves would round away what they differ in.
+    """
 
     n: jax.Array  # [] int32
+    origin: jax.Array  # [d] float32
     counts: jax.Array  # [a] int32, rows that have the attribute
     pairs: jax.Array  # [a,a] int32, rows that have both
     z: Sum  # [d]
@@ -61,24 +66,15 @@ def init_statistics(a: int, d: int) -> Statistics:
 
     counts, pairs = jnp.zeros(a, jnp.int32), jnp.zeros((a, a), jnp.int32)
     n, p = jnp.int32(0), a * (a - 1) // 2
-    return Statistics(n, counts, pairs, empty(d), empty(d, d), empty(a, d), empty(a, d), empty(p, d))
+    return Statistics(n, jnp.zeros(d), counts, pairs, empty(d), empty(d, d), empty(a, d), empty(a, d), empty(p, d))
 
 
-def add(total: Sum, value: jax.Array, lost: jax.Array | float = 0.0) -> Sum:
-    """`total + value + lost`, with the rounding error of the addition kept (Knuth, TAOCP vol. 2, 4.2.2, theorem B)."""
+def add(total: Sum, value: jax.Array) -> Sum:
+    """`total + value`, with the rounding error of the addition kept (Knuth, TAOCP vol. 2, 4.2.2, theorem B)."""
     new = total.value + value
     from_value = new - total.value
     error = (total.value - (new - from_value)) + (value - from_value)
-    return Sum(new, total.lost + lost + error)
-
-
-def merge(first: Statistics, second: Statistics) -> Statistics:
-    """The statistics of the rows of both."""
-
-    def plus(x: Any, y: Any) -> Any:
-        return add(x, y.value, y.lost) if isinstance(x, Sum) else x + y
-
-    return Statistics(*map(plus, first, second))
+    return Sum(new, total.lost + error)
 
 
 def update(stats: Statistics, z: Array, attrs: Array, mask: Array | None = None) -> Statistics:
@@ -93,6 +89,9 @@ def update(stats: Statistics, z: Array, attrs: Array, mask: Array | None = None)
     b = z.shape[0]
     mask = jnp.ones(b, bool) if mask is None else jnp.asarray(mask)
     z = jnp.where(mask[:, None], z, 0).astype(jnp.float32)
+    origin = jnp.where(stats.n == 0, z.sum(0) / jnp.maximum(mask.sum(), 1), stats.origin)
+    stats = stats._replace(origin=origin)
+    z = jnp.where(mask[:, None], z - origin[None], 0)
     attrs = jnp.asarray(attrs) & mask[:, None]
     if b <= BLOCK:
         return _update_block(stats, z, attrs, mask)
@@ -124,6 +123,7 @@ def _update_block(stats: Statistics, z: jax.Array, attrs: jax.Array, mask: jax.A
     z_sum, zz, attr_z, attr_zz, pair_z = jax.lax.optimization_barrier(sums)
     pairs = matmul("ba,bc->ac", labels, labels).astype(jnp.int32)  # whole numbers far below 2**24: exact
     return Statistics(
+        origin=stats.origin,
         n=stats.n + mask.sum(dtype=jnp.int32),
         counts=stats.counts + attrs.sum(0, dtype=jnp.int32),
         pairs=stats.pairs + pairs,
@@ -136,20 +136,28 @@ def _update_block(stats: Statistics, z: jax.Array, attrs: jax.Array, mask: jax.A
 
 
 def totals(stats: Statistics) -> Totals:
-    """Brings `stats` to the host, each two-float sum as one float64."""
+    """Brings `stats` to the host, each two-float sum as one float64, and to latents taken from zero."""
 
     def whole(x: Any) -> np.ndarray:
         if isinstance(x, Sum):
             return np.asarray(x.value, np.float64) + np.asarray(x.lost, np.float64)
-        return np.asarray(x, np.int64)
+        return np.asarray(x, np.float64 if x.dtype == np.float32 else np.int64)
 
-    host: Any = jax.device_get(stats)
-    sums = {field: whole(value) for field, value in host._asdict().items()}
-    a, d = sums["attr_z"].shape
+    n, origin, counts, pairs, z, zz, attr_z, attr_zz, pair_z = map(whole, jax.device_get(stats))
+    a, d = attr_z.shape
     every, (first, second) = np.zeros((a, a, d)), pair_columns(a)
-    every[first, second] = every[second, first] = sums["pair_z"]
-    every[np.arange(a), np.arange(a)] = sums["attr_z"]
-    return Totals(**sums | {"n": int(sums["n"]), "pair_z": every})  # pyright: ignore[reportArgumentType]
+    every[first, second] = every[second, first] = pair_z
+    every[np.arange(a), np.arange(a)] = attr_z
+    return Totals(
+        int(n),
+        counts,
+        pairs,
+        z + n * origin,
+        zz + np.outer(z, origin) + np.outer(origin, z) + n * np.outer(origin, origin),
+        attr_z + counts[:, None] * origin,
+        attr_zz + 2 * attr_z * origin + counts[:, None] * origin**2,
+        every + pairs[..., None] * origin,
+    )
 
 
 def add_totals(parts: Sequence[Totals]) -> Totals:

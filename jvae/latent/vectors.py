@@ -17,7 +17,7 @@ from jvae.latent.attribute import AttributeVector, scales
 from jvae.latent.kinds import JOINT, Kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
-FORMAT = "jvae attribute vectors 2"
+FORMAT = "jvae attribute vectors 3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Origin:
     stop: str = "none"  # "none": all rows; "book": the book's early stop
     run: str = ""  # name of the run's directory
     step: int = -1  # of its checkpoint
+    digest: str = ""  # of its parameters, see `jvae.trained.TrainedModel.digest`
     store: str = ""  # name of the store's directory
 
 
@@ -188,12 +189,12 @@ class AttributeVectors:
             )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], kind: Kind | None = None) -> "AttributeVectors":
+    def load(cls, path: str | os.PathLike[str], kind: Kind | str | None = None) -> "AttributeVectors":
         """Reads what `save` wrote.
 
         Args:
           path: file to read.
-          kind: kind of the vectors; None is the kind that they were saved as.
+          kind: kind of the vectors, or its name; None is the kind that they were saved as.
 
         Raises:
           InputError: there is no such file, or it is damaged or not of this kind.
@@ -205,14 +206,17 @@ class AttributeVectors:
         if lacking := {"format", "origin", "kind", "columns", *Totals._fields} - npz.keys():
             raise InputError(f"{path} is damaged or holds no attribute vectors: it has no {min(lacking)}")
         if str(npz["format"]) != FORMAT:
-            raise InputError(f"{path} is of format {str(npz['format'])!r}, not {FORMAT!r}: estimate it again")
+            raise InputError(
+                f"{path} is of format {str(npz['format'])!r} and this jvae reads {FORMAT!r}, which says of what "
+                "checkpoint the vectors are: estimate them anew with `jvae vectors`"
+            )
         origin = build(Origin, read_object(str(npz["origin"]), f"origin in {path}"), f"origin in {path}")
         saved = build(Kind, read_object(str(npz["kind"]), f"kind in {path}"), f"kind in {path}")
         columns = tuple(np.atleast_1d(npz["columns"]).astype(str).ravel().tolist())
         _check_sums(npz, columns, str(path))
         n, *arrays = (npz[name] for name in Totals._fields)
         parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(len(n))]
-        return cls(parts, columns, origin, saved if kind is None else kind)
+        return cls(parts, columns, origin, saved if kind is None else Kind(kind) if isinstance(kind, str) else kind)
 
     def _why_none(self, i: int, vector: np.ndarray) -> str | None:
         """Why column `i` has no vector; None when it has."""

@@ -8,16 +8,20 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.io.files import replacing
-from jvae.render.sheet import check_suffix
+from jvae.render.sheet import check_suffix, import_matplotlib
 
 BLUE, RED, GRAY = "#2b6cb0", "#c2410c", "#b8b8c0"
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure, in inches."""
-    from matplotlib.figure import Figure  # slow to import, and only needed here; without pyplot it needs no screen
+    """A matplotlib figure, in inches. It is drawn to a file whatever backend pyplot has, and needs no screen."""
+    import_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=150)
+    figure = Figure(figsize=(width, height), dpi=150)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def save_figure(path: str | os.PathLike[str], figure: Any) -> None:

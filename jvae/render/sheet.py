@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -100,9 +101,7 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font, or for what it has no letters for, matplotlib's."""
     if text.isascii():
         return ImageFont.load_default(size)
-    import matplotlib
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    return ImageFont.truetype(Path(import_matplotlib().get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _width(text: str, size: int) -> int:
@@ -120,3 +119,22 @@ def _cut(text: str, size: int, width: int) -> str:
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: tuple, anchor: str) -> None:
     draw.text(at, text, fill=ink, font=_font(text, size), anchor=anchor)
+
+
+def import_matplotlib() -> Any:
+    """The module matplotlib, which takes a while to import and is only needed for charts and rare letters.
+
+    A notebook names its own backend in MPLBACKEND for every process it starts, and where that backend is not installed,
+    matplotlib does not import. It is then imported without; the variable stays as it is.
+    """
+    try:
+        import matplotlib
+    except ValueError:
+        backend = os.environ.pop("MPLBACKEND", None)
+        if backend is None:
+            raise
+        try:
+            import matplotlib
+        finally:
+            os.environ["MPLBACKEND"] = backend
+    return matplotlib

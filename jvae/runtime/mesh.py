@@ -21,9 +21,30 @@ MODELS = "models"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh of `devices` (default: all there are) along the one axis `data`."""
-    devices = jax.devices() if devices is None else devices
+    """A mesh of `devices` (default: all there are) along the one axis `data`.
+
+    Raises:
+      InputError: JAX finds no device, or counts in 64 bits.
+    """
+    devices = all_devices() if devices is None else devices
     return Mesh(np.asarray(devices), (DATA,), axis_types=(AxisType.Auto,))
+
+
+def all_devices() -> Sequence[Any]:
+    """All devices there are.
+
+    Raises:
+      InputError: JAX finds none of the platforms that JAX_PLATFORMS names, or counts in 64 bits, in which neither the
+        programs nor the checkpoints are written.
+    """
+    if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError("JAX_ENABLE_X64 is on, and jvae's programs and checkpoints are of 32 bits: unset it")
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter without a word, for cuda without its plugin
+        asked = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+        said = str(error).split("\n")[0] or "none of that kind is installed"
+        raise InputError(f"JAX_PLATFORMS={asked} finds no device ({said}): unset it, or give cpu") from error
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -38,7 +59,7 @@ def along_data(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 def make_model_mesh(models: int, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh along the one axis `models`: of `devices` (default: all there are) as many as `models` divides over."""
-    devices = jax.devices() if devices is None else devices
+    devices = all_devices() if devices is None else devices
     count = max(n for n in range(1, len(devices) + 1) if models % n == 0)
     return Mesh(np.asarray(devices[:count]), (MODELS,), axis_types=(AxisType.Auto,))
 

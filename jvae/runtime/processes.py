@@ -26,6 +26,7 @@ from jvae.runtime import watch
 from jvae.runtime.mesh import largest
 
 _ADDRESS_BYTES = 1024
+_STILL = 3600  # seconds that a process may stand still, by a debugger or a sleeping machine; the watch sees the dead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Processes:
                 self.process_id,
                 cluster_detection_method="deactivate" if given else None,
                 initialization_timeout=int(2 * self.patience) + 60,
+                heartbeat_timeout_seconds=_STILL,
                 shutdown_timeout_seconds=3600,  # process 0 may be writing for long; a dead one is noticed by the watch
             )
             return self._watch() if jax.process_count() > 1 else None
@@ -190,12 +192,6 @@ def on_tpu_vm() -> bool:
 def is_main() -> bool:
     """Whether this process is the one that writes files, bars and what is printed."""
     return jax.process_index() == 0
-
-
-def share(rows: Any) -> Any:
-    """The part of `rows` that falls to this process where each looks at some of them."""
-    own, count = jax.process_index(), jax.process_count()
-    return rows[len(rows) * own // count : len(rows) * (own + 1) // count]
 
 
 def meet(what: str) -> None:

@@ -111,7 +111,7 @@ class Checkpoints:
                 f"{needed / 2**20:.0f} MiB are needed for step {step}, {free / 2**20:.0f} MiB are free"
             )
         items = _items(state)
-        record = ocp.args.JsonSave(seal({"score": score, "crc32": _checksums(items)}))
+        record = ocp.args.JsonSave(seal({"score": score, "crc32": checksums(items)}))
         args = ocp.args.Composite(record=record, **{k: ocp.args.StandardSave(v) for k, v in items.items()})
         self._scores[step] = score
         with self._full_disk_named():
@@ -192,7 +192,7 @@ class Checkpoints:
         args = {name: ocp.args.StandardRestore(item) for name, item in like.items()}
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         items = {name: restored[name] for name in like}
-        for name, crc in _checksums(items).items():
+        for name, crc in checksums(items).items():
             if known.get(name) != crc:
                 raise ValueError(f"{name} is not what was saved")
         return items
@@ -281,19 +281,19 @@ def restore_network(
     return record, step, part(variables, name)
 
 
+def checksums(tree: Any) -> dict[str, str]:
+    """CRC-32 of the bytes of every array of a tree, by its path: "variables/params/…"."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{zlib.crc32(np.asarray(leaf).tobytes()):08x}"
+        for path, leaf in jax.tree.leaves_with_path(jax.device_get(tree))
+    }
+
+
 def _items(state: State) -> dict[str, Any]:
     """What is saved: `variables`, and what a resumed run needs besides."""
     trained = {} if state.average is None else {"trained": state.variables}
     training = {"step": state.step, "opt_state": state.opt_state} | trained
     return {"variables": state.inference, "training": training}
-
-
-def _checksums(items: Mapping[str, Any]) -> dict[str, str]:
-    """CRC-32 of the bytes of every leaf, by its path: "variables/params/…"."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{zlib.crc32(np.asarray(leaf).tobytes()):08x}"
-        for path, leaf in jax.tree.leaves_with_path(jax.device_get(items))
-    }
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

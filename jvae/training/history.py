@@ -18,7 +18,7 @@ import pandas as pd
 
 from jvae.data.source import Store
 from jvae.errors import InputError
-from jvae.io.files import holder
+from jvae.io.files import holder, seal
 from jvae.runtime.processes import is_main
 from jvae.runtime.provenance import commit, device, versions
 from jvae.training.log import METRICS, read_rows
@@ -99,7 +99,7 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
 def _add(path: Path, row: dict[str, Any]) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with open(path, "a") as file:
-        file.write(json.dumps({"time": now} | row) + "\n")
+        file.write(json.dumps(seal({"time": now} | row)) + "\n")
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from jvae.errors import InputError
-from jvae.io.files import replacing
+from jvae.io.files import CHECKSUM, replacing, seal, unseal
 
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
@@ -41,13 +41,13 @@ class Log:
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Adds a row."""
-        self._file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        self._file.write(json.dumps(seal({"step": step, "split": split, **values})) + "\n")
         self._file.flush()
         self._scalars(step, split, values)
 
     def write_times(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a row of what the clock says."""
-        self._times.write(json.dumps({"step": step, **values}) + "\n")
+        self._times.write(json.dumps(seal({"step": step, **values})) + "\n")
         self._times.flush()
         self._scalars(step, "train", values)
 
@@ -137,15 +137,19 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of metrics or timings.
+    """The rows of a file of metrics, timings or calls, without their checksums.
+
+    A row has a checksum, by which a changed digit is found. The first rows may have none: an older jvae wrote those.
 
     Raises:
       InputError: one is damaged.
     """
-    rows = []
+    rows, sealed = [], False
     for i, line in enumerate(_lines(path), 1):
         try:
             row = json.loads(line)
+            if sealed or CHECKSUM in row:
+                row, sealed = unseal(row), True
             if not isinstance(row["step"], int):
                 raise TypeError
         except (ValueError, LookupError, TypeError, RecursionError):

@@ -14,10 +14,11 @@ from jax.sharding import Mesh
 
 from jvae.config import Config, LoopConfig
 from jvae.data.feed import Chunk, Feed
+from jvae.data.packed import PackedStore
 from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
-from jvae.runtime.processes import Stopped, check_same, is_main, share
+from jvae.runtime.processes import Stopped, check_same, is_main
 from jvae.training.log import Progress
 from jvae.training.member import Member, Validation
 from jvae.training.run import Record
@@ -70,7 +71,7 @@ def make_task(cfg: Config, store: Store, mesh: Mesh) -> Task:
 
 def train(
     cfg: Config,
-    store: Store,
+    store: Store | str | os.PathLike[str],
     run: str | os.PathLike[str],
     *,
     mesh: Mesh | None = None,
@@ -81,7 +82,7 @@ def train(
 
     Args:
       cfg: config of the run; its image size becomes the store's.
-      store: images and labels, packed or decoded on the way.
+      store: images and labels, packed or decoded on the way, or the path of a packed store.
       run: run directory to write: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
       mesh: devices to train on; None takes all there are.
       progress: show a bar.
@@ -93,6 +94,8 @@ def train(
         no whole checkpoint among those there are, or a loss that is not finite: its step is named, and the last good
         checkpoint stays.
     """
+    if isinstance(store, str | os.PathLike):
+        store = PackedStore.open(store)
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
     check_batch_size(cfg.loop.batch_size, mesh)
@@ -103,6 +106,7 @@ def train(
     member = Member(run.name, cfg, make_task(cfg, store, mesh), run)
     task, whole = member.task, replicated(mesh)
     total = 1 if task.closed_form else cfg.loop.total_steps(len(rows))
+    cfg.optimizer.warn_unless_over(total)
     hyper = put(Hyper.of(cfg.optimizer, total), whole)
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     with contextlib.ExitStack() as stack:
@@ -114,8 +118,8 @@ def train(
         if step >= total:
             member.call.ended(step)
             return Ending(step, total, None, None)
-        read = [share(part) for part in (rows, store.indices("validation"))]
-        checking = beside.submit(store.verify, *read)
+        # All of them in every process: which rows of its own copy, as may be, one reads changes from epoch to epoch.
+        checking = beside.submit(store.verify, rows, store.indices("validation"))
         bar = Progress(step, total, shown=progress and is_main())
         stack.callback(bar.close)
         if task.closed_form:

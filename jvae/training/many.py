@@ -112,7 +112,7 @@ def sweep_chunk(
       mesh: of the runs.
 
     Returns:
-      The state after the steps, and metrics [m,k], NaN past `count`.
+      The state after the steps, and metrics [m,k], 0 past `count`.
     """
     own_order = order_keys.ndim == 2
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.data.source import Store
+from jvae.data.source import DataId, Store
 from jvae.errors import InputError
 from jvae.models.model import Variables
 from jvae.render.sheet import save_png, sheet
@@ -60,7 +60,7 @@ class Member:
         Raises:
           InputError: the directory is of another config or other data, or another process trains in it.
         """
-        stack.enter_context(claimed(self.run, Record(self.cfg, self.task.labels)))
+        stack.enter_context(claimed(self.run, Record(self.cfg, self.task.labels, DataId.of(store))))
         self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from jax.sharding import Mesh
 
 from jvae.config import PARTS, Config, LoopConfig, OptimizerConfig
+from jvae.data.source import DataId
 from jvae.errors import InputError, damaged
 from jvae.io.fields import build, read_object
 from jvae.io.files import locked, replacing, seal, unseal
@@ -35,10 +36,12 @@ class Record(NamedTuple):
     Attributes:
       config: of the run.
       labels: the attributes that its task learns from; none for most.
+      data: the store that it was trained on; None where an older jvae or a store did not say.
     """
 
     config: Config
     labels: tuple[str, ...] = ()
+    data: DataId | None = None
 
     def task(self, mesh: Mesh) -> Any:
         """The run's `Task`, not prepared: it says how its variables are laid out."""
@@ -116,9 +119,14 @@ def read_record(run: str | os.PathLike[str]) -> Record:
     labels = fields.pop("labels", None)
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
         raise damaged(str(path), "its labels are no list of names")
+    data = fields.pop("data", None)
+    if data is not None:
+        if not isinstance(data, dict):
+            raise damaged(str(path), "its data is no object")
+        data = build(DataId, data, f"data in {path}")
     for name in ("version", "format"):
         fields.pop(name, None)
-    return Record(from_fields(fields, str(path)), tuple(labels))
+    return Record(from_fields(fields, str(path)), tuple(labels), data)
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
@@ -152,13 +160,26 @@ def claim_run(run: Path, record: Record) -> None:
       InputError: the directory holds checkpoints of another config, or files that are no run's.
     """
     if (run / CONFIG).is_file():
-        ours, theirs = _lasting(record), _lasting(read_record(run))
+        before = read_record(run)
+        ours, theirs = _lasting(record), _lasting(before)
         differing = [f"{k}={theirs.get(k)} (now {v})" for k, v in ours.items() if v != theirs.get(k)]
+        was, now = before.data, record.data
+        if was and now and was.checksum == now.checksum and was.crop != now.crop:
+            differing.append(f"crop={was.crop} (now {now.crop})")
         if differing and steps_of(run):
             raise InputError(f"{run} holds a run with {', '.join(differing)}: give the same settings, or another --out")
+        if was and now and was.checksum != now.checksum and steps_of(run):
+            raise InputError(
+                f"{run} was trained on {was.source} with the checksum {was.checksum}, and the store that is given "
+                f"({now.source}) has {now.checksum}: give the same images and labels, or another --out"
+            )
+        if steps_of(run):
+            record = record._replace(data=was)
     elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
     about = {"version": importlib.metadata.version("jvae"), "format": FORMAT, "labels": list(record.labels)}
+    if record.data is not None:
+        about["data"] = dataclasses.asdict(record.data)
     with replacing(run / CONFIG) as part:
         part.write_text(json.dumps(seal(about | to_fields(record.config)), indent=1) + "\n")
 

@@ -62,7 +62,7 @@ def train_steps(
     """The first `count` of k = `length` steps; `batch` gives the batch of step i. The rest is as in `train_step`.
 
     Returns:
-      The state after the steps, and metrics [k], NaN past `count`.
+      The state after the steps, and metrics [k], 0 past `count`: JAX_DEBUG_NANS takes any NaN for an error.
     """
 
     def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
@@ -71,7 +71,7 @@ def train_steps(
         return state, {name: rows.at[i].set(metrics[name]) for name, rows in history.items()}
 
     names = jax.eval_shape(lambda: task.loss(state.variables, batch(jnp.int32(0)), key, state.step)).parts
-    history = {name: jnp.full((length,), jnp.nan, jnp.float32) for name in ("loss", *names, "grad_norm")}
+    history = {name: jnp.zeros((length,), jnp.float32) for name in ("loss", *names, "grad_norm")}
     return lax.fori_loop(0, count, body, (state, history))
 
 
@@ -93,7 +93,7 @@ def train_chunk(
       mesh: the devices.
 
     Returns:
-      The state after the steps, and metrics [k], NaN past `count`.
+      The state after the steps, and metrics [k], 0 past `count`.
     """
     out = train_steps(task, lambda i: select(chunk, i, mesh), state, count, key, hyper, length=chunk.steps)
     return lax.with_sharding_constraint(out, replicated(mesh))

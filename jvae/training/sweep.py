@@ -139,6 +139,7 @@ def sweep(
     cfg, rows = next(iter(cfgs.values())), store.indices("train")
     members = [Member(name, each, make_task(each, store, mesh), out / name) for name, each in cfgs.items()]
     total = cfg.loop.total_steps(len(rows))
+    cfg.optimizer.warn_unless_over(total)  # one warm-up for all
     hypers = [Hyper.of(member.cfg.optimizer, total) for member in members]
     _check_alike(members, hypers)
     if cfg.loop.dtype == "bfloat16":

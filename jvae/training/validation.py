@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from jvae.data.feed import Batch, Columns
 from jvae.data.source import Store
+from jvae.io.arrays import row_numbers
 from jvae.latent.encoding import stream
 from jvae.models.model import Variables
 from jvae.runtime.mesh import put, replicated
@@ -46,11 +47,12 @@ def score(
       task: prepared; its `score` and `summary` are used. Tasks that differ in numbers alone share one program.
       variables: on the devices.
       store: images, and labels where the task asks for them.
-      indices: int [m], rows.
+      indices: int [m], or a mask, of its rows.
       mesh: the devices.
       batch_size: images at a time.
       seed: of sampled latents, which depend on it and the row alone.
     """
+    indices = row_numbers(indices, len(store))
     size = min(batch_size, len(indices))
     labels: Any = Columns(store, task.labels) if task.labels else np.zeros((len(store), 0), bool)
     groups = (indices[i : i + size] for i in range(0, len(indices), size))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from jvae.data.source import SPLITS, Example
 from jvae.data.sources.archive import open_images
-from jvae.data.sources.tables import find_table, read_table
+from jvae.data.sources.tables import find_table, find_words, read_table
 from jvae.errors import InputError
 
 ATTRIBUTES: tuple[str, ...] = (
@@ -151,6 +151,8 @@ def read_partition(path: Path) -> pd.Series:
     """
     ids, values = read_table(path, ["partition"], headed=False)
     wrong = ~np.isin(values[:, 0], (0, 1, 2))
+    if words := find_words(path):
+        raise InputError(f"{path.name} has {words!r} for a partition: 0 is train, 1 validation, 2 test")
     if wrong.any():
         row = wrong.argmax()
         raise InputError(f"{path.name} has {values[row, 0]} for {ids[row]}: 0 is train, 1 validation, 2 test")

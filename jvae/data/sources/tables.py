@@ -64,6 +64,7 @@ def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], 
         third = next(filter(None, lines), "")  # by which pandas counts the columns, unless it is one of the others
     if longest := next((line for line in (first, second, third) if len(line) > _LONGEST_LINE), ""):
         raise InputError(f"{path.name} has a line of more than {_LONGEST_LINE:,} characters: {longest[:20]!r}...")
+    _check_utf8(path, first, second)
     if not comma and not headed:
         return list(columns), None, 0
     if comma:
@@ -108,6 +109,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         lines = [line.strip("\n\r ") for line in (file.readline(_LONGEST_LINE + 1) for _ in range(3))]
     if longest := next((line for line in lines if len(line) > _LONGEST_LINE), ""):
         raise InputError(f"{path.name} has a line of more than {_LONGEST_LINE:,} characters: {longest[:20]!r}...")
+    _check_utf8(path, *lines[:2])
     start = 2 if re.fullmatch(r"[0-9]{1,18}", lines[0]) else 1
     head, row = lines[start - 1 : start + 1]
     sep = next((s for s in ",\t;" if s in head), r"\s+")
@@ -125,6 +127,16 @@ def read_frame(path: Path) -> pd.DataFrame:
     return frame.set_axis(columns, axis=1)
 
 
+def _check_utf8(path: Path, *lines: str) -> None:
+    """Raises InputError where lines were read of which a byte is no part of UTF-8, which pandas checks of the rows."""
+    if any("\ufffd" in line for line in lines):
+        raise _not_utf8(path)
+
+
+def _not_utf8(path: Path) -> InputError:
+    return InputError(f"{path.name} is not in UTF-8: save it so, or download it again")
+
+
 def _fields(path: Path, sep: str, start: int, count: int, value: type) -> pd.DataFrame:
     """The rows of the file from line `start`, of `count` fields: the first as text, the others as `value`."""
     # Columns have numbers, not names: given names, pandas silently drops the fields of a row that is too long.
@@ -136,7 +148,7 @@ def _fields(path: Path, sep: str, start: int, count: int, value: type) -> pd.Dat
         with np.errstate(invalid="ignore"):  # of numbers too large, which are then named
             frame = pd.read_csv(path, sep=sep, skiprows=start, **how)
     except UnicodeDecodeError:
-        raise InputError(f"{path.name} is not in UTF-8: save it so, or download it again") from None
+        raise _not_utf8(path) from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path.name} has no rows: give a whole table") from None
     except pd.errors.ParserError as error:
@@ -170,6 +182,14 @@ def _rows(path: Path, columns: list[str], start: int) -> tuple[np.ndarray, np.nd
     raise InputError(
         f"{path.name} has {what} for {columns[column]} of {ids[row]}: every row has {len(columns)} integers"
     )
+
+
+def find_words(path: Path) -> str:
+    """True or False, as the file has it in its first row, where pandas takes a column of them for 1 and 0; or ""."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        head = file.read(_LONGEST_LINE)
+    found = re.search(r"(?<=[\s,\"])(true|false)(?=[\s,\"]|$)", head, re.IGNORECASE)
+    return found[0] if found else ""
 
 
 def _some(names: Sequence[str], count: int = 3) -> str:
