@@ -89,13 +89,15 @@ class TrainedModel:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
         """
         shape = (self.image_size, self.image_size, 3)
+        crops = f': jvae.data.decode.preprocess(image, {shape[0]}, "center") crops and scales one'
         if not hasattr(images, "ndim"):  # a list of arrays or of Pillow's images, say
             try:
-                images = np.asarray(images)
+                listed = isinstance(images, list | tuple)
+                images = np.asarray([_as_rgb(each) for each in images] if listed else images)
             except ValueError:
-                raise InputError(f"the images differ in shape: each must be uint8 {list(shape)}") from None
+                raise InputError(f"the images differ in shape: each must be uint8 {list(shape)}{crops}") from None
         if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
-            way = ": give image[None]" if images.shape == shape else ""
+            way = ": give image[None]" if images.shape == shape else crops
             way = ": give (255 * images).round().astype(np.uint8)" if images.dtype.kind == "f" else way
             raise InputError(
                 f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}{way}"
@@ -184,6 +186,11 @@ class TrainedModel:
 def mean_kl(mean: np.ndarray, logvar: np.ndarray) -> np.ndarray:
     """KL divergence of posteriors [n,d] from the prior, in nats, the mean over n: [d]; see `kl_per_dimension`."""
     return np.asarray(_kl(mean, logvar), np.float64).mean(0)
+
+
+def _as_rgb(image: Any) -> Any:
+    """An image of Pillow's, of any mode, in RGB; anything else as it is."""
+    return image.convert("RGB") if hasattr(image, "convert") else image
 
 
 _kl = jax.jit(kl_per_dimension)

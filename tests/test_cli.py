@@ -215,6 +215,31 @@ def test_a_command_from_another_directory(tmp_path):
     assert done.returncode == 2 and done.stderr.startswith("error: none is no store")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("JAX_DEFAULT_MATMUL_PRECISION", "nonsense"), ("JAX_PLATFORMS", "cuda"), ("JAX_PLATFORMS", "x")],
+)
+def test_what_jax_refuses_of_its_variables_is_one_line(tmp_path, variable, value):
+    code = "from jvae.cli.run import plainly\nwith plainly([]):\n  import jax\n  jax.numpy.arange(3)"
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), variable: value}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))]
+    assert done.returncode == 2 and line.startswith(f"error: JAX does not run with {variable}={value} (")
+
+
+def test_a_number_that_jax_was_told_to_stop_at_is_one_line(monkeypatch, capsys):
+    nan = FloatingPointError("invalid value (nan) encountered in jit(f)")
+    monkeypatch.setenv("JAX_DEBUG_NANS", "1")
+    assert run(failing(nan), monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: JAX stopped, as JAX_DEBUG_NANS=1 has it (invalid value (nan)")
+    monkeypatch.setenv("JAX_TRANSFER_GUARD", "disallow")
+    assert run(failing(RuntimeError("Disallowed host-to-device transfer")), monkeypatch=monkeypatch) == 2
+    monkeypatch.delenv("JAX_DEBUG_NANS")
+    with pytest.raises(FloatingPointError):
+        run(failing(nan), monkeypatch=monkeypatch)
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_tab_completes_commands_and_flags(monkeypatch, capsys, tmp_path):
     assert jvae("completion", "bash", monkeypatch=monkeypatch) == 0

@@ -1,11 +1,17 @@
 """The state that training carries: donated, averaged, saved; and the numbers that are no part of its program."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from jvae.data.feed import Batch
+from jvae.data.sources.face_drawing import draw
+from jvae.data.sources.rendered import sample_factors
+from jvae.latent.statistics import init_statistics, update
 from jvae.runtime.mesh import replicated
 from jvae.training import loop
 from jvae.training import step as step_module
@@ -90,3 +96,14 @@ def test_what_is_no_float_is_not_averaged():
     found = averaged(before, after, 0.5, jnp.int32(100))
     assert found is not None and found["counts"]["n"] == 8 and found["counts"]["n"].dtype == jnp.int32
     assert found["params"]["w"] == 2
+
+
+def test_strict_promotion_of_a_users_shell_is_kept_to_or_put_aside():
+    task, hyper = task_of()
+    faces = sample_factors(0, np.arange(2))
+    batch = Batch(jnp.zeros((8, 16, 16, 3), jnp.uint8), jnp.zeros((8, 0), bool))
+    rows = jnp.zeros((8, 4)), jnp.zeros((8, 3), bool), jnp.ones(8, bool)
+    with jax.numpy_dtype_promotion("strict"):
+        jax.eval_shape(step_module.train_step, task, shapes_of(), batch, KEYS[2], hyper)
+        jax.eval_shape(functools.partial(draw, size=16), faces)
+        jax.eval_shape(update, init_statistics(3, 4), *rows)

@@ -139,6 +139,16 @@ def test_vectors_are_of_the_checkpoint_they_were_estimated_with(run, model, tmp_
         load_vectors(run, model, tmp_path / "v.npz")
 
 
+def test_pillows_images_of_any_mode_are_encoded_and_others_told_how_to_crop(model):
+    images = small_store().images[:3]
+    pictures = [Image.fromarray(image) for image in images]
+    np.testing.assert_array_equal(model.encode([*pictures[:2], pictures[2].convert("RGBA")]), model.encode(images))
+    small = [picture.resize((30, 20)) for picture in pictures]
+    for odd in (small, [*pictures, small[0]]):
+        with pytest.raises(InputError, match=r"preprocess\(image, 16, \"center\"\) crops and scales one"):
+            model.encode(odd)
+
+
 def test_wrong_latents_are_named(model):
     with pytest.raises(InputError, match=r"latents must be \[...,6\], not \(2, 5\)"):
         model.decode(np.zeros((2, 5)))

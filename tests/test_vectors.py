@@ -8,6 +8,7 @@ import pytest
 
 from jvae.errors import InputError, InputWarning
 from jvae.latent.attribute import warn_beyond
+from jvae.latent.kinds import Kind
 from jvae.latent.statistics import Totals, init_statistics, update
 from jvae.latent.vectors import AttributeVectors, Origin
 from tests.test_statistics import sums_by_definition
@@ -67,6 +68,15 @@ def test_numpy_sees_vectors(known):
     )
     with pytest.raises(InputError, match="found by name, not by 0: there are Eyeglasses, Smiling"):
         known[0]
+
+
+def test_a_string_is_a_kind(known, tmp_path):
+    known.save(tmp_path / "vectors.npz")
+    found = AttributeVectors.load(tmp_path / "vectors.npz", "regression")
+    assert found.kind == known.of_kind("regression").kind == Kind("regression")
+    assert Kind("balanced", balance="Young") == Kind("balanced", balance=["Young"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="unknown kind 'regresion': did you mean regression"):
+        known.of_kind("regresion")
 
 
 def test_steps(known):

@@ -16,6 +16,12 @@ from jvae.errors import InputError, InputWarning
 from jvae.runtime.xla import keep_compiled
 
 DEBUG = "--debug"
+PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+GUARDS = [f"JAX_TRANSFER_GUARD{which}" for which in ("", "_HOST_TO_DEVICE", "_DEVICE_TO_HOST", "_DEVICE_TO_DEVICE")]
+WATCHING = {  # words of an error, and the variables for debugging that make JAX raise it
+    "FloatingPointError": ("JAX_DEBUG_NANS", "JAX_DEBUG_INFS"),
+    "Disallowed": ("JAX_DISABLE_JIT", *GUARDS),
+}
 SETTINGS_OF_JAX = ("jax._src.config", "jax._src.xla_bridge")  # where it reads flags, and starts what it runs on
 REPORT = (
     "This is a bug in jvae, not in what you gave it. Please report the lines above, with the command and the output of "
@@ -69,6 +75,8 @@ def plainly(words: Sequence[str]) -> Iterator[list[str]]:
             sys.exit(130)
         except Exception as error:
             if said := _of_environment(error):
+                if debug:
+                    traceback.print_exc()
                 print(f"error: {said}", file=sys.stderr)
                 sys.exit(2)
             error.add_note(REPORT)
@@ -103,13 +111,25 @@ def flags_of(main: Callable[..., Any]) -> list[str]:
 
 
 def _of_environment(error: Exception) -> str:
-    """The line for what JAX refuses of its environment's settings as it starts; "" for any other error."""
+    """The line for what JAX's environment variables make it refuse; "" for any other error."""
+    said = str(error).partition("\n")[0]
+    for mark, watching in WATCHING.items():
+        given = " ".join(f"{name}={os.environ[name]}" for name in watching if os.environ.get(name))
+        if given and mark in f"{type(error).__name__} {said}":
+            return f"JAX stopped, as {given} has it ({said}): unset it, for jvae to go on or to say more"
+    names = [name for name in PLATFORMS if os.environ.get(name)]
+    if names and isinstance(error, AssertionError | RuntimeError) and (jax := sys.modules.get("jax")):
+        try:
+            jax.devices()
+        except Exception as again:  # the same error, with the frames that JAX takes out of tracebacks
+            error, said = again, str(again).partition("\n")[0]
     frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     if frames[-1] not in SETTINGS_OF_JAX:
         return ""
-    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(("JAX_", "XLA_"))]
-    said = (str(error) or "a platform that is not installed").splitlines()[0]
-    return f"JAX does not start ({said}) with {', '.join(found) or 'its settings'}: set another value, or unset it"
+    named = re.search("jax_[a-z0-9_]+", said, re.IGNORECASE)
+    names = [named[0].upper()] if named else names
+    given = " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    return given and f"JAX does not run with {given} ({said or 'it is not installed'}): give another value, or unset it"
 
 
 def _warn_in_one_line() -> None:

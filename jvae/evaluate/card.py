@@ -17,7 +17,7 @@ from jvae.evaluate.inception import Inception
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.judge.judge import Judge
-from jvae.latent.kinds import Kind
+from jvae.latent.kinds import Kind, as_kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
@@ -162,7 +162,7 @@ def scorecard(
     judge: Judge,
     store: PackedStore,
     *,
-    kinds: Sequence[Kind],
+    kinds: Sequence[Kind | str],
     edited: Sequence[str] | None = None,
     faces: int = 64,
     least_auc: float = LEAST_AUC,
@@ -178,7 +178,7 @@ def scorecard(
       vectors: attribute vectors, from whose sums every kind follows.
       judge: judge of images of the same size.
       store: store with a test split.
-      kinds: kinds of vectors to score; one that the sums do not allow raises.
+      kinds: kinds of vectors to score, or their names; one that the sums do not allow raises.
       edited: attributes to edit; None is all that are judged.
       faces: number of faces to edit, for each attribute.
       least_auc: an attribute counts, as an edit or as leakage, only when the judge tells it this well on real images:
@@ -206,7 +206,7 @@ def scorecard(
     edits, truths = {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
-    for kind in kinds:
+    for kind in map(as_kind, kinds):
         known = vectors.of_kind(kind)
         edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
         if truth is not None:

@@ -39,6 +39,9 @@ class Kind:
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("balance", "keep"):
+            names = getattr(self, field)
+            object.__setattr__(self, field, (names,) if isinstance(names, str) else tuple(names))
         if self.name not in KINDS:
             raise unknown("kind", self.name, KINDS)
         if (self.name == "balanced") != bool(self.balance):
@@ -50,6 +53,11 @@ class Kind:
         """For titles: "regression, keeping Male and Young"."""
         balanced = f" over {' and '.join(self.balance)}" if self.balance else ""
         return self.name + balanced + (f", keeping {' and '.join(self.keep)}" if self.keep else "")
+
+
+def as_kind(kind: Kind | str | None) -> Kind:
+    """A kind as it is, or of this name; None is "difference". Raises `InputError` where there is none of this name."""
+    return kind if isinstance(kind, Kind) else Kind() if kind is None else Kind(str(kind))
 
 
 def find_kind(name: str | None, balance: Sequence[str] = (), keep: Sequence[str] = ()) -> Kind | None:

@@ -89,7 +89,7 @@ def update(stats: Statistics, z: Array, attrs: Array, mask: Array | None = None)
     b = z.shape[0]
     mask = jnp.ones(b, bool) if mask is None else jnp.asarray(mask)
     z = jnp.where(mask[:, None], z, 0).astype(jnp.float32)
-    origin = jnp.where(stats.n == 0, z.sum(0) / jnp.maximum(mask.sum(), 1), stats.origin)
+    origin = jnp.where(stats.n == 0, z.sum(0) / jnp.maximum(mask.sum(), 1).astype(z.dtype), stats.origin)
     stats = stats._replace(origin=origin)
     z = jnp.where(mask[:, None], z - origin[None], 0)
     attrs = jnp.asarray(attrs) & mask[:, None]

@@ -14,7 +14,7 @@ from jvae.io.arrays import read_npz
 from jvae.io.fields import build, read_object
 from jvae.io.files import replacing
 from jvae.latent.attribute import AttributeVector, scales
-from jvae.latent.kinds import JOINT, Kind, directions
+from jvae.latent.kinds import JOINT, Kind, as_kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
 FORMAT = "jvae attribute vectors 3"
@@ -51,7 +51,7 @@ class AttributeVectors:
         sums: Totals | Sequence[Totals],
         columns: Sequence[str],
         origin: Origin | None = None,
-        kind: Kind | None = None,
+        kind: Kind | str | None = None,
     ):
         """Computes the vectors of every attribute for which there are rows with it and rows without it.
 
@@ -59,7 +59,7 @@ class AttributeVectors:
           sums: sums of all rows, or of each of two halves.
           columns: names of the columns, attributes first, then joint ones.
           origin: model, store and split that the sums come from.
-          kind: kind of the vectors; None is "difference".
+          kind: kind of the vectors, or its name; None is "difference".
 
         Raises:
           InputError: the names do not fit, or see `jvae.latent.kinds.directions`.
@@ -68,7 +68,7 @@ class AttributeVectors:
         self.totals = add_totals(self.parts)
         self.columns = tuple(columns)
         self.attribute_names = tuple(name for name in self.columns if JOINT not in name)
-        self.origin, self.kind = origin or Origin(), kind or Kind()
+        self.origin, self.kind = origin or Origin(), as_kind(kind)
         if len(self.columns) != len(self.totals.counts):
             raise InputError(f"{len(self.columns)} attribute names for {len(self.totals.counts)} columns")
         found = directions(self.kind, self.totals, self.columns, len(self.attribute_names))
@@ -92,13 +92,13 @@ class AttributeVectors:
         stats: Statistics | Sequence[Statistics],
         columns: Sequence[str],
         origin: Origin | None = None,
-        kind: Kind | None = None,
+        kind: Kind | str | None = None,
     ) -> "AttributeVectors":
         """The vectors of `stats`, or of both halves of them, brought to the host."""
         parts = (stats,) if isinstance(stats, Statistics) else stats
         return cls([totals(part) for part in parts], columns, origin, kind)
 
-    def of_kind(self, kind: Kind) -> "AttributeVectors":
+    def of_kind(self, kind: Kind | str) -> "AttributeVectors":
         """The vectors of another kind, of the same sums."""
         return AttributeVectors(self.parts, self.columns, self.origin, kind)
 
@@ -216,7 +216,7 @@ class AttributeVectors:
         _check_sums(npz, columns, str(path))
         n, *arrays = (npz[name] for name in Totals._fields)
         parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(len(n))]
-        return cls(parts, columns, origin, saved if kind is None else Kind(kind) if isinstance(kind, str) else kind)
+        return cls(parts, columns, origin, saved if kind is None else kind)
 
     def _why_none(self, i: int, vector: np.ndarray) -> str | None:
         """Why column `i` has no vector; None when it has."""

@@ -1,6 +1,8 @@
 """Tiles in; one picture of them, with names or bare, out: the only way from tiles to a picture, and to a PNG."""
 
+import contextlib
 import os
+import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,19 +124,17 @@ def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int,
 
 
 def import_matplotlib() -> Any:
-    """The module matplotlib, which takes a while to import and is only needed for charts and rare letters.
+    """The module matplotlib, which draws to files whatever backend MPLBACKEND names, even one that is not installed.
 
-    A notebook names its own backend in MPLBACKEND for every process it starts, and where that backend is not installed,
-    matplotlib does not import. It is then imported without; the variable stays as it is.
+    Where the backend is there, as in a notebook, it stays the one that pyplot will use.
     """
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     try:
-        import matplotlib
-    except ValueError:
-        backend = os.environ.pop("MPLBACKEND", None)
-        if backend is None:
-            raise
-        try:
-            import matplotlib
-        finally:
+        import matplotlib  # with a backend that it does not know it fails, and cannot be imported again
+    finally:
+        if backend is not None:
             os.environ["MPLBACKEND"] = backend
+    if backend:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
     return matplotlib

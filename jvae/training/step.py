@@ -42,7 +42,8 @@ def train_step(task: Task, state: State, batch: Batch, key: jax.Array, hyper: Hy
 
     params = state.variables["params"]
     (value, (parts, collections)), grads = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, opt_state = task.optimizer(hyper).update(grads, state.opt_state, params)
+    with jax.numpy_dtype_promotion("standard"):  # "strict" is for our own lines: optax does not keep to it
+        updates, opt_state = task.optimizer(hyper).update(grads, state.opt_state, params)
     variables = {**state.variables, **collections, "params": optax.apply_updates(params, updates)}
     average = averaged(state.average, variables, hyper.optimizer.ema_decay, state.step)
     metrics = {"loss": value, **parts, "grad_norm": optax.tree.norm(grads)}

@@ -265,7 +265,8 @@ def _paint(f: Factors, size: int):
 
 @partial(jax.jit, static_argnames="size")
 def _planes(factors: Factors, size: int):
-    return jax.vmap(partial(_paint, size=size))(factors)  # [n,3,size,size]
+    with jax.numpy_dtype_promotion("standard"):  # a mask is multiplied with, also where "strict" is set
+        return jax.vmap(partial(_paint, size=size))(factors)  # [n,3,size,size]
 
 
 @jax.jit
