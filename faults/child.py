@@ -76,12 +76,17 @@ def finish(task: Task, folder: Path, cache: Path, **options: Any) -> Ended:
     return end(start(task, folder, cache, **options))
 
 
-def equip(folder: Path, task: Task, whole: Path) -> Path:
-    """A new folder with copies of what the task needs, from `whole`, and not what it makes."""
+def place(folder: Path, task: Task, whole: Path) -> Path:
+    """A new folder with copies of what the task needs, from `whole`."""
     folder.mkdir(parents=True)
     for name in task.needs:
         shutil.copytree(whole / name, folder / name)
-    for name in task.made(folder):
+    return folder
+
+
+def equip(folder: Path, task: Task, whole: Path) -> Path:
+    """As `place`, without what the task makes."""
+    for name in task.made(place(folder, task, whole)):
         (folder / name).unlink()
     return folder
 

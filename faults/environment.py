@@ -108,7 +108,7 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = TASKS, only: s
     def trial(i: int) -> tuple[str, str]:
         task, variable, value = trials[i]
         place = folder / f"{task.name.replace(' ', '-')}-{variable.name}-{i}"
-        how, said = _trial(task, variable, value, _place(task, place, whole), cache, expected[task.name])
+        how, said = _trial(task, variable, value, child.place(place, task, whole), cache, expected[task.name])
         if said:
             (place / "wrong.txt").write_text(f"{variable.name}={value}: {said}\n")
         else:
@@ -129,15 +129,8 @@ def run(count: int, folder: Path, tasks: tuple[child.Task, ...] = TASKS, only: s
     return rows
 
 
-def _place(task: child.Task, place: Path, whole: Path) -> Path:
-    place.mkdir(parents=True)
-    for name in task.needs:
-        shutil.copytree(whole / name, place / name)
-    return place
-
-
 def _undisturbed(task: child.Task, place: Path, whole: Path, cache: Path) -> dict[str, Any]:
-    ended = child.finish(task, _place(task, place, whole), cache)
+    ended = child.finish(task, child.place(place, task, whole), cache)
     assert ended.status == 0, f"{task.name} fails undisturbed: {ended.errors}"
     return task.made(place)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from faults import oracle
 from jvae.data.sources.celeba import CelebAFolder
+from jvae.data.sources.folder import FolderSource
 from tests.celeba_files import (
     NAMES,
     SPLIT_OF,
@@ -58,8 +59,6 @@ def _tables(folder: Path, stem: str, text: Callable[..., str]) -> tuple[list[byt
 
 def own_tables(folder: Path) -> tuple[list[bytes], Read]:
     """Labels of one's own beside a folder of images."""
-    from jvae.data.sources.folder import FolderSource
-
     names = [f"{i:06d}.jpg" for i in range(1, 10)]
     (folder / "images").mkdir(parents=True)
     for name in names:

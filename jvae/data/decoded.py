@@ -26,6 +26,7 @@ from jvae.data.source import (
     check_split,
     checked_labels,
     column_of,
+    crop_of_source,
 )
 from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError, unknown
@@ -176,7 +177,7 @@ class DecodedStore:
             _check_can_be_sent(source, workers)
         self.path, self.size = Path(getattr(source, "path", source.name)), size
         self.source, self.attribute_names = source.name, source.attribute_names
-        self.crop = "rendered" if source.name == "rendered" else crop  # as of `PackedStore`
+        self.crop = crop_of_source(source.name, crop)
         order, self._ranges, attrs, self.checksum = _catalogue(source)
         self.attrs: Any = attrs
         self.images: Any = Decoded(source, order, size, crop, workers)

@@ -21,7 +21,7 @@ import pandas as pd
 
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
-from jvae.data.source import LONGEST_LINE, SPLITS, Source, column_of
+from jvae.data.source import LONGEST_LINE, SPLITS, Source, column_of, crop_of_source
 from jvae.errors import InputError, unknown
 from jvae.io.arrays import read_header, row_numbers
 from jvae.io.fields import build, read_object
@@ -135,8 +135,8 @@ class PackedStore:
 
     @property
     def crop(self) -> str:
-        """How the images were cut, one of CROPS; rendered faces were not, and have a frame of their own."""
-        return "rendered" if self.meta.source == "rendered" else self.meta.crop
+        """How the images were cut, one of CROPS: see `crop_of_source`."""
+        return crop_of_source(self.meta.source, self.meta.crop)
 
     @property
     def attribute_names(self) -> tuple[str, ...]:

@@ -142,6 +142,11 @@ class DataId:
         return cls(*map(str, (store.source, store.crop, store.checksum)))
 
 
+def crop_of_source(source: str, crop: str) -> str:
+    """How the images of a source are cut, by its name: rendered faces are not, and have a frame of their own."""
+    return "rendered" if source == "rendered" else crop
+
+
 def check_attribute_names(names: Sequence[str]) -> None:
     """Raises InputError for a name that a table of labels, a file's name or a joint column could not keep."""
     rules = (
