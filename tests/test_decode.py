@@ -1,11 +1,13 @@
 """One image to a square of pixels: against Pillow's full decode, crop and resize, and for every odd kind of file."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jvae.data.decode import read_image
 from jvae.data.packed import crop_box, preprocess
 from jvae.data.resize import resize
 from jvae.errors import InputError
@@ -145,6 +147,39 @@ def test_stray_bytes_are_passed_over() -> None:
     data = encode(picture(5))
     stray = data[:-2] + b"\x00\x00\x00" + data[-2:]
     assert np.abs(preprocess(stray, 64, "center").astype(float) - preprocess(data, 64, "center")).mean() < 1.5
+
+
+ROTATED = Image.Exif()
+ROTATED[0x0112] = 6
+
+
+@pytest.mark.parametrize("how", [{}, {"restart_marker_blocks": 4}, {"progressive": True}, {"exif": ROTATED.tobytes()}])
+def test_a_hole_in_a_jpeg_is_damage(how: dict[str, Any]) -> None:
+    data = encode(picture(5), **how)
+    middle = len(data) // 2
+    for bad in (
+        data[:middle] + bytes(1500) + data[middle + 1500 :],
+        data[:middle] + data[middle + 1500 :],
+        data[:middle] + b"\xff\0" * 50 + data[middle + 100 :],  # no code, which libjpeg-turbo's quick way passes over
+        data[:-2] + bytes(100) + data[-2:],
+    ):
+        for read in (lambda bad: preprocess(bad, 64, "center", "me.jpg"), lambda bad: read_image(bad, "me.jpg")):
+            with pytest.raises(InputError, match=r"^me.jpg is damaged \(.*\): replace it$"):
+                read(bad)
+
+
+def test_what_is_odd_about_a_jpeg_and_not_in_its_pixels_is_passed_over() -> None:
+    data = encode(picture(5))
+    scan = data.index(b"\xff\xda") + 11
+    for sound in (
+        data[:11] + b"\5" + data[12:],  # an unknown version of JFIF
+        data[:2] + b"\xff\xe2\0\x12ICC_PROFILE\0\5\1aa" + data[2:],  # a part of a profile
+        data[:scan] + bytes(3) + data[scan + 3 :],  # as some telephones end a scan's head
+    ):
+        np.testing.assert_array_equal(read_image(sound, "it"), read_image(data, "it"))
+        hole = sound[:-1500] + bytes(1000) + sound[-500:]
+        with pytest.raises(InputError, match="it is damaged"):
+            read_image(hole, "it")
 
 
 def test_array_of_the_size_is_itself() -> None:

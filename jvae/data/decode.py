@@ -18,7 +18,7 @@ CROPS: tuple[str, ...] = ("center", "squash", "rendered")
 
 MOST_PIXELS = 160_000_000  # of an image: the largest cameras make 151 million, half a GB when decoded
 MOST_SCANS = 100  # of a JPEG, which has ten as a rule when it is progressive; each one passes over all pixels
-MOST_STRAY = 64  # bytes between a JPEG's pixels and its end; more are pixels of which the decoder lost count
+MOST_STRAY = 32  # bytes between a JPEG's pixels and its end; more are pixels of which the decoder lost count
 
 _SCANNED = 2**32  # bytes times pixels below which even a JPEG that is all scans takes no more than seconds
 # Each has a signature and is read by a library of Pillow's own: EPS would start Ghostscript, TGA could be anything.
@@ -212,26 +212,26 @@ def _scans(data: bytes, pixels: int) -> int:
 
 
 def _damage(data: bytes) -> str:
-    """What libjpeg warns of in a JPEG's pixels, where it goes on with what it makes up and Pillow does not say so.
+    """What libjpeg says against a JPEG that Pillow read: Pillow drops it, with the pixels that libjpeg made up.
 
-    It is "" where there is nothing, or a few stray bytes at the end; or where simplejpeg does not read this kind.
+    It is "" where there is nothing, or a few stray bytes at the end, or a scan that comes again; or where simplejpeg
+    does not read this kind.
     """
     try:
         bare = _bare(data)
         header: Any = simplejpeg.decode_jpeg_header(bare)
-        height, width = header[:2]
-        bare = _checked(bare, bare.find(b"\xff\xda\0"), height, width)
+        bare = _checked(bare, bare.find(b"\xff\xda\0"), *header[:2])
         simplejpeg.decode_jpeg(bare, "GRAY", min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
-        warning = str(error)
-        stray = re.search(r"(\d+) extraneous bytes before marker 0xd9", warning)
-        if not stray or int(stray[1]) > MOST_STRAY:
-            return warning if re.search("Corrupt|Premature", warning) else ""
+        said = str(error)
+        stray = re.search(r"(\d+) extraneous bytes before marker 0xd9", said)
+        fine = int(stray[1]) <= MOST_STRAY if stray else said.startswith(("tj", "Unsupported color", "Inconsistent"))
+        return "" if fine else said
     return ""
 
 
 def _bare(data: bytes) -> bytes:
-    """A JPEG without what is said of its pixels: libjpeg tells its first warning only, which may be of that."""
+    """A JPEG without what is said about its pixels: libjpeg tells its first warning alone, which may be of that."""
     at, parts, sequential = 2, [data[:2]], False
     while data[at : at + 1] == b"\xff" and (marker := data[at + 1 : at + 2]) != b"\xda":
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4]) if marker != b"\xff" else at + 1
