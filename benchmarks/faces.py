@@ -14,8 +14,8 @@ from PIL import Image
 from jvae.config import Config
 from jvae.data.packed import PackedStore
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
+from jvae.data.sources.celeba_builder import prepare
 from jvae.data.sources.rendered import RenderedFaces
-from jvae.data.sources.tfds import prepare
 from jvae.errors import InputError
 from jvae.models.model import init_variables
 from jvae.trained import TrainedModel

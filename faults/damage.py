@@ -30,7 +30,7 @@ from jvae.training.presets import BOOK
 from jvae.training.run import Record, claim_run, read_record
 from jvae.training.state import State, state_shapes
 from jvae.training.task import Hyper
-from tests import test_packed, test_vectors
+from tests import sources, test_vectors
 
 CFG = BOOK.replace(preset="tiny", image_size=16, widths=(4, 4), latent_dim=4, batch_size=8, steps=20, ema_decay=0.9)
 NAMES = ("Bald", "Bangs")
@@ -142,7 +142,7 @@ def _drawn(shapes: Any, seed: int) -> Any:
 
 def _write(folder: Path) -> None:
     """One of everything."""
-    pack(test_packed.Rendered(120), folder / "store", size=16, crop="center", progress=False)
+    pack(sources.Rendered(120), folder / "store", size=16, crop="center", progress=False)
     claim_run(folder / "run", Record(CFG))
     with Checkpoints(folder / "run") as checkpoints:
         for step in (1, 2):

@@ -240,10 +240,10 @@ def _data_sets(convert: bool, name: str) -> Callable[[Path], tuple[list[bytes], 
     """A file of a TFDS data set, read in ArrayRecord format or converted to it; `name` ends the file's."""
 
     def prepare(folder: Path) -> tuple[list[bytes], Read]:
-        from jvae.data.sources import tfds
+        from jvae.data.sources import celeba_builder, tfds
 
         write_celeba(folder / "celeba")
-        made = tfds.prepare(folder / "celeba", folder / "made")
+        made = celeba_builder.prepare(folder / "celeba", folder / "made")
         work = folder / "celeb_a" / "1.0.0"
         if convert:
             as_tfrecord(made, folder / "old")

@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from jvae.data.sources.celeba import ATTRIBUTES
-from jvae.data.sources.tfds import prepare
 
 # Both sides of each border of the official splits, and some between.
 NUMBERS = (1, 2, 3, 40, 162769, 162770, 162771, 170000, 182637, 182638, 200000, 202599)
@@ -55,6 +54,8 @@ def partition_table(splits: dict[str, str], end: str = "\n", csv: bool = False) 
 
 def prepared_celeba(folder: Path) -> Path:
     """What `prepare` makes of a CelebA folder, both in `folder`."""
+    from jvae.data.sources.celeba_builder import prepare  # imports TFDS
+
     write_celeba(folder / "files")
     prepare(folder / "files", folder / "tfds")
     return folder / "tfds"

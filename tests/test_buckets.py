@@ -9,7 +9,8 @@ import pytest
 
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.packed import PackedStore, pack
-from jvae.data.sources.tfds import CelebATFDS, convert, prepare
+from jvae.data.sources.celeba_builder import prepare
+from jvae.data.sources.tfds import CelebATFDS, convert
 from jvae.errors import InputError
 from jvae.io import buckets
 from jvae.io.files import locked, replacing, uri

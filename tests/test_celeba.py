@@ -10,6 +10,7 @@ import pytest
 
 from jvae.data.source import SPLITS
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder, splits_by_number
+from jvae.data.sources.folder import FolderSource
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, SPLIT_OF, attribute_table, attributes, partition_table, write_celeba
 
@@ -51,8 +52,9 @@ def test_names_are_the_official_ones() -> None:
 def test_every_layout_reads_the_same(tmp_path: Path, layout: str) -> None:
     files = write_celeba(tmp_path, layout=layout)
     source = CelebAFolder(tmp_path)
+    where = f"{'Eval/' * (layout == 'official')}list_eval_partition.{'csv' if layout in ('csv', 'kaggle') else 'txt'}"
     assert len(source) == len(NAMES)
-    assert source.missing == 0 and source.message == ""
+    assert source.missing == 0 and source.message == f"split by {where}"
     assert source.name == ("CelebA zip" if layout in ("zip", "deflated", "official") else "CelebA folder")
     for i, (name, attrs) in enumerate(zip(NAMES, attributes(len(NAMES)), strict=True)):
         example = source[i]
@@ -69,7 +71,9 @@ def test_order_is_the_tables_and_a_subset_is_counted(root: Path) -> None:
     source = CelebAFolder(root)
     assert list(source.image_ids) == [n for n in names if n not in NAMES[1:5]]
     assert source.missing == 4
-    assert source.message == "8 of the 12 images in list_attr_celeba.txt are here; 4 are missing"
+    missing, split = source.message.splitlines()
+    assert missing == "8 of the 12 images in list_attr_celeba.txt are here; 4 are missing"
+    assert split == f"split by {PARTITION}"
     np.testing.assert_array_equal(source[0].attrs, attributes(12)[0])
     np.testing.assert_array_equal(source[len(source) - 1].attrs, attributes(12)[11])
 
@@ -89,6 +93,29 @@ def test_partition_table_goes_before_numbers_and_numbers_do_without_it(root: Pat
     assert dict(zip(NAMES, CelebAFolder(root).splits.tolist(), strict=True)) == other
     (root / PARTITION).unlink()
     assert dict(zip(NAMES, CelebAFolder(root).splits.tolist(), strict=True)) == SPLIT_OF
+
+
+def test_names_in_lower_case_are_read_and_twice_the_same_is_said(root: Path) -> None:
+    text = (root / TABLE).read_text()
+    (root / TABLE).write_text(text.lower())
+    source = CelebAFolder(root)
+    assert source.attribute_names == ATTRIBUTES
+    np.testing.assert_array_equal(source.attrs, attributes(len(NAMES)))
+    (root / TABLE).write_text(text.replace(" Bald ", " bangs "))
+    assert "has 40 columns where CelebA has 40: it lacks Bald, it has more than one Bangs; if these" in said(root)
+
+
+@pytest.mark.parametrize("folder", ["", "Anno"])
+@pytest.mark.parametrize(
+    ("name", "text"), [(TABLE, "1\nHat Beard\n000001.jpg 1 -1\n"), ("list_attr_celeba.csv", "name,Hat\n000001.jpg,1\n")]
+)
+def test_own_labels_are_told_how_to_pack_them(root: Path, folder: str, name: str, text: str) -> None:
+    (root / TABLE).unlink()
+    (root / folder).mkdir(exist_ok=True)
+    (root / folder / name).write_text(text)
+    own = f"jvae pack folder {root} --labels {Path(folder) / name}"
+    assert f"if these labels are your own, pack them with {own}, else download the table again" in said(root)
+    assert FolderSource(root, labels=str(Path(folder) / name)).attribute_names[0] == "Hat"
 
 
 @pytest.mark.parametrize("name", ["000000.jpg", "202600.jpg", "me.jpg"])

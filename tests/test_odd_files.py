@@ -22,6 +22,7 @@ from jvae.data.packing import LABELS, LONGEST_ID, META
 from jvae.data.source import Example
 from jvae.data.sources import tfds
 from jvae.data.sources.celeba import CelebAFolder
+from jvae.data.sources.celeba_builder import prepare
 from jvae.data.sources.tables import read_frame, read_table
 from jvae.errors import LONGEST, InputError
 from jvae.io.files import seal, unseal
@@ -290,7 +291,7 @@ def test_a_store_whose_labels_were_made_up(rows: str, message: str, tmp_path: Pa
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tfds")
     write(root / "celeba", NAMES[:4])
-    return as_tfrecord(tfds.prepare(root / "celeba", root / "made"), root / "old")
+    return as_tfrecord(prepare(root / "celeba", root / "made"), root / "old")
 
 
 def changed(data_set: Path, to: Path, name: str, old: str, new: str) -> Path:

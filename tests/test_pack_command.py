@@ -12,12 +12,13 @@ import pytest
 import tyro
 from PIL import Image
 
+from jvae.cli.main import main
 from jvae.data import sources
 from jvae.data.packed import PackedStore
 from jvae.data.sources import SOURCES, find_source
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, prepared_celeba, write_celeba
-from tests.test_packed import Pictures
+from tests.sources import Pictures
 
 spec: Any = importlib.util.spec_from_file_location("pack_command", Path(__file__).parent.parent / "jvae/cli/pack.py")
 command: Any = importlib.util.module_from_spec(spec)
@@ -121,3 +122,29 @@ def test_a_source_of_ones_own_is_a_line_in_the_registry(tmp_path: Path, monkeypa
     monkeypatch.setitem(sources.SOURCES, "own", "own_source:Own")
     jvae_pack("own", tmp_path, "--shade", 9, "--size", 16, "--out", tmp_path / "out")
     assert (PackedStore.open(tmp_path / "out").images == 9).all()
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["jvae", "pack", *arguments])
+    main()
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    celeba = tmp_path / "celeba"
+    write_celeba(celeba)
+    (celeba / "img_align_celeba" / NAMES[1]).unlink()
+    out = tmp_path / "out"
+    arguments = ("celeba", str(celeba), "--out", str(out), "--size", "32", "--count", "6")
+    run(monkeypatch, *arguments)
+    printed = capsys.readouterr().out
+    assert "11 of the 12 images in list_attr_celeba.txt are here; 1 are missing" in printed
+    assert f"{out}: 6 images (3 train, 2 validation, 1 test), 32x32" in printed
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {out} exists: give another --out, or --overwrite to replace it"
+    ]
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "celebra", "--out", str(tmp_path / "other"))
+    assert capsys.readouterr().err == "error: unknown source 'celebra': did you mean celeba?\n"

@@ -15,8 +15,8 @@ import jvae.data.sources.tfds
 from jvae.data.packed import pack
 from jvae.data.source import SPLITS, Example
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
-from jvae.data.sources.celeba_builder import IDENTITY, LANDMARKS
-from jvae.data.sources.tfds import CelebATFDS, convert, prepare, shuffled_names
+from jvae.data.sources.celeba_builder import IDENTITY, LANDMARKS, prepare
+from jvae.data.sources.tfds import CelebATFDS, convert, shuffled_names
 from jvae.errors import InputError
 from tests.celeba_files import NAMES, SPLIT_OF, as_tfrecord, encode, picture, write_celeba
 
@@ -253,6 +253,42 @@ def test_a_cut_file_is_said(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read .*: prepare the data set again") as caught:
         CelebATFDS(path)[0]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["image", "split", "label"])
+def test_a_data_set_made_from_other_files_is_not_taken_for_this_one(tmp_path: Path, change: str) -> None:
+    celeba, out = tmp_path / "celeba", tmp_path / "out"
+    write_celeba(celeba, names=NAMES[:3])
+    directory = prepare(celeba, out)
+    made = {p: p.stat().st_mtime_ns for p in directory.iterdir()}
+    assert prepare(celeba, out) == directory and made == {p: p.stat().st_mtime_ns for p in directory.iterdir()}
+    before = CelebATFDS(directory).checksum
+    if change == "image":
+        (celeba / "img_align_celeba" / NAMES[1]).write_bytes(encode(picture(7)))
+    elif change == "split":
+        (celeba / "list_eval_partition.txt").write_text("".join(f"{name} 2\n" for name in NAMES[:3]))
+    else:
+        table = celeba / "list_attr_celeba.txt"
+        table.write_text(table.read_text().replace(" -1", "  1", 1))
+    with pytest.raises(InputError, match="is there, made from other files: give another --data-dir, or --overwrite"):
+        prepare(celeba, out)
+    good = (celeba / "img_align_celeba" / NAMES[2]).read_bytes()
+    (celeba / "img_align_celeba" / NAMES[2]).write_bytes(b"GIF89a")
+    with pytest.raises(InputError, match="is not a JPEG"):
+        prepare(celeba, out, overwrite=True)
+    assert made == {p: p.stat().st_mtime_ns for p in directory.iterdir()}  # the old one stays
+    (celeba / "img_align_celeba" / NAMES[2]).write_bytes(good)
+    assert prepare(celeba, out, overwrite=True) == directory
+    made_anew, folder = CelebATFDS(directory), CelebAFolder(celeba)
+    found = {made_anew[i].image_id: made_anew[i] for i in range(3)}
+    for i, name in enumerate(NAMES[:3]):
+        assert (found[name].image, found[name].split) == (folder[i].image, folder[i].split)
+        assert found[name].attrs.tolist() == folder[i].attrs.tolist()
+    assert CelebATFDS(directory).checksum != before
+    assert [p.name for p in directory.parent.iterdir()] == [directory.name]
+    (directory / "metadata.json").unlink()  # as of an older jvae
+    with pytest.raises(InputError, match="made from files that it does not name"):
+        prepare(celeba, out)
 
 
 def test_bad_folder_and_bad_image_leave_nothing_prepared(tmp_path: Path) -> None:

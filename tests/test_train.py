@@ -1,6 +1,7 @@
 """The training loop as its users see it: a run directory that can be stopped, resumed and looked into."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from jvae.trained import load
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints
+from jvae.training.judge import train_judge
 from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
 from jvae.training.run import read_config
@@ -215,6 +217,20 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(stor
     with pytest.raises(InputError, match="batch_size=9 does not divide over 2 devices: use 8 or 10"):
         train(TINY.replace(batch_size=9), store, tmp_path / "run", mesh=make_mesh(jax.devices()[:2]), progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_that_is_needed_at_the_end_is_asked_for_before_there_is_a_run(store, tmp_path, split):
+    lacking = dataclasses.replace(store, splits=np.where(store.splits == split, "train", store.splits))
+    starts = [
+        lambda out: sweep({"a": TINY}, lacking, out, progress=False),
+        lambda out: train_judge(lacking, out, mesh=ONE, progress=False),
+        lambda out: train(TINY, lacking, out, mesh=ONE, progress=False),
+    ]
+    for start in starts[: 3 if split == "validation" else 2]:  # `train` never looks at the other
+        with pytest.raises(InputError, match=f"has no {split} images"):
+            start(tmp_path / "out" / "run")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_store_that_the_layers_cannot_halve_is_refused(store, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from jvae.errors import InputError, InputWarning
 from jvae.latent.attribute import warn_beyond
-from jvae.latent.kinds import Kind
+from jvae.latent.kinds import Kind, with_joint
 from jvae.latent.statistics import Totals, init_statistics, update
 from jvae.latent.vectors import AttributeVectors, Origin
 from tests.test_statistics import sums_by_definition
@@ -285,3 +285,22 @@ def test_pickles_are_not_opened(known, tmp_path):
         assert "z.npy" in file.namelist()
     with pytest.raises(InputError, match=r"z in .*vectors\.npz is damaged: its array is object"):
         AttributeVectors.load(path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [("Hat&Glasses", "Smile", "Beard"), ("Hat", "Hat&Glasses", "Smile"), ("Hat", "Smile", "Hat&Glasses"), ("a&b",)],
+)
+def test_a_joint_column_is_of_attributes_before_it(columns):
+    z, attrs = data()
+    with pytest.raises(InputError, match=r"the column .*&.* is of no attributes before it|there are no attributes"):
+        AttributeVectors(sums(z, attrs[:, : len(columns)]), columns)
+
+
+def test_data_without_attributes_has_no_vectors():
+    with pytest.raises(InputError, match="the data has no attributes, so there are no vectors: pack it with labels"):
+        with_joint((), np.zeros((4, 0), bool), ())
+    with pytest.raises(InputError, match="attribute 'Hat&Glasses' holds &, which joins two attributes: rename it"):
+        with_joint(("Hat", "Glasses", "Hat&Glasses"), np.zeros((4, 3), bool), ())
+    with pytest.raises(InputError, match="there are no attributes, so there are no vectors"):
+        AttributeVectors(Totals(4, np.zeros(0, int), np.zeros((0, 0), int), *[np.zeros(5)] * 5), ())

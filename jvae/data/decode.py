@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from jvae.data.resize import resize
+from jvae.data.sources.archive import read_file
 from jvae.errors import InputError, unknown
 
 CROPS: tuple[str, ...] = ("center", "squash", "rendered")
@@ -75,7 +76,7 @@ def crop_box(width: int, height: int, crop: str) -> tuple[float, float, float, f
     return left, top, left + side, top + side
 
 
-def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the image") -> np.ndarray:
+def preprocess(image: Any, size: int, crop: str, name: str = "the image") -> np.ndarray:
     """Decodes, crops and resizes one image.
 
     A JPEG is decoded at a half, a quarter or an eighth of its resolution where that leaves pixels enough: libjpeg then
@@ -83,9 +84,9 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
     about 1 in 255 on average.
 
     Args:
-      image: the bytes of a JPEG (or PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000, PPM), or pixels, uint8 [h,w,3] or
-        [h,w]. Colours become RGB, a transparent image gets a white ground, an Exif orientation is applied, and of an
-        animation the first picture is taken.
+      image: the bytes or the path of a JPEG (or PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000, PPM), an image of
+        Pillow's, or pixels, uint8 [h,w,3] or [h,w]. Colours become RGB, a transparent image gets a white ground, an
+        Exif orientation is applied, and of an animation the first picture is taken.
       size: height and width of the result in pixels, a multiple of 16.
       crop: one of CROPS, see `crop_box`.
       name: what to call the image in an error.
@@ -102,14 +103,12 @@ def preprocess(image: np.ndarray | bytes, size: int, crop: str, name: str = "the
     return resize(pixels[None], size, box)[0]
 
 
-def decode(
-    image: np.ndarray | bytes, size: int, crop: str, name: str
-) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+def decode(image: Any, size: int, crop: str, name: str) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """The first half of `preprocess`: pixels (uint8 [h,w,3]) with the part to keep, for `resize` to finish.
 
     Pixels of which no part is kept are cut off; those of which some is are the border.
     """
-    factor = 1
+    factor, image = 1, _given(image, name)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or not image.size or image.ndim < 2:
             raise InputError(f"{name} is {image.dtype} {list(image.shape)}: pixels are uint8 [h,w,3]")
@@ -117,13 +116,31 @@ def decode(
         height, width = pixels.shape[:2]
     else:
         try:
+            if isinstance(image, Image.Image):
+                raise ValueError("decoded, or to be decoded by Pillow")
             pixels, height, width, factor = _from_jpeg(image, size, crop)
-        except ValueError:  # no JPEG, one that simplejpeg does not read, or one that libjpeg warns of: see _damage
+        except ValueError:  # Pillow's, no JPEG, one not for simplejpeg, or one that libjpeg warns of: see _damage
             pixels = read_image(image, name)
             height, width = pixels.shape[:2]
     left, top, right, bottom = (edge / factor for edge in crop_box(width, height, crop))
     x, y = math.floor(left), math.floor(top)
     return pixels[y : math.ceil(bottom), x : math.ceil(right)], (left - x, top - y, right - x, bottom - y)
+
+
+def _given(image: Any, name: str) -> np.ndarray | bytes | Image.Image:
+    """What people take for an image; its bytes where it is a path."""
+    if isinstance(image, str | os.PathLike):
+        try:
+            return read_file(image)
+        except OSError as error:
+            raise InputError(f"{name} is the file {os.fspath(image)}, which cannot be read: {error.strerror}") from None
+    if isinstance(image, bytes | np.ndarray | Image.Image):
+        return image
+    if isinstance(image, bytearray | memoryview):
+        return bytes(image)
+    if hasattr(image, "__array__"):
+        return np.asarray(image)
+    raise InputError(f"{name} is a {type(image).__name__}: give pixels, a Pillow image, or the bytes or path of a file")
 
 
 def _from_jpeg(data: bytes, size: int, crop: str) -> tuple[np.ndarray, int, int, int]:
@@ -157,20 +174,21 @@ def _checked(data: bytes, pixels_at: int, height: int, width: int) -> bytes:
     return b"".join((data[:pixels_at], restarts, b"\xff\xff", data[pixels_at:]))
 
 
-def read_image(data: bytes, name: str) -> np.ndarray:
-    """Any image, whole and upright: uint8 [h,w,3]; colours as in `preprocess`.
+def read_image(data: bytes | Image.Image, name: str) -> np.ndarray:
+    """Any image, from its bytes or from Pillow, whole and upright: uint8 [h,w,3]; colours as in `preprocess`.
 
     Raises:
       InputError: it is no image, is damaged or huge, or of a format that is not read.
     """
+    raw = b"" if isinstance(data, Image.Image) else data
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of size short of Pillow's limit
-            picture = open_image(data)
+            picture = data.copy() if isinstance(data, Image.Image) else open_image(data)  # a copy: it has no format
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(name)
             jpeg = picture.format in ("JPEG", "MPO")
-            if jpeg and _scans(data, picture.width * picture.height) > MOST_SCANS:
+            if jpeg and _scans(raw, picture.width * picture.height) > MOST_SCANS:
                 raise InputError(f"{name} is a JPEG of more than {MOST_SCANS} scans: save it anew")
             if picture.mode in ("I", "F", "LAB"):  # whose range no file says, or which Pillow does not convert
                 raise InputError(f"{name} has pixels of Pillow's mode {picture.mode}: save it as JPEG or PNG")
@@ -181,15 +199,15 @@ def read_image(data: bytes, name: str) -> np.ndarray:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             pixels = np.asarray(picture.convert("RGB"))
-        if jpeg and (damage := _damage(data)):
+        if jpeg and (damage := _damage(raw)):
             raise InputError(f"{name} is damaged ({damage}): replace it")
         return pixels
     except (InputError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
-        if other := _OTHERS.get(data[:4]) or _OTHERS.get(data[4:12]):
+        if other := _OTHERS.get(raw[:4]) or _OTHERS.get(raw[4:12]):
             raise InputError(f"{name} is {other}, which is not read here: convert it to JPEG or PNG") from None
-        what = "is empty" if not data else "is not an image"
+        what = "is empty" if not raw else "is not an image"
         raise InputError(f"{name} {what}: give a JPEG or PNG") from None
     except Image.DecompressionBombError:
         raise _too_large(name) from None

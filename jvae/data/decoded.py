@@ -7,7 +7,7 @@ import contextlib
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -22,14 +22,17 @@ from jvae.data.source import (
     SPLITS,
     Example,
     Source,
-    check_attribute_names,
+    as_example,
+    check_missing,
+    check_source,
     check_split,
     checked_labels,
     column_of,
     crop_of_source,
+    no_images,
 )
 from jvae.data.sources.tfds import CelebATFDS
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
 from jvae.io.files import uri
 from jvae.runtime.hashing import epoch_rows
@@ -172,11 +175,12 @@ class DecodedStore:
             raise InputError(f"workers={workers}: give 0 for threads, or the number of processes")
         if isinstance(source, str | os.PathLike):
             source = CelebATFDS(source)
-        check_attribute_names(source.attribute_names)
+        check_source(source)
+        check_missing(source)
         if workers:
             _check_can_be_sent(source, workers)
         self.path, self.size = Path(getattr(source, "path", source.name)), size
-        self.source, self.attribute_names = source.name, source.attribute_names
+        self.source, self.attribute_names = source.name, tuple(source.attribute_names)
         self.crop = crop_of_source(source.name, crop)
         order, self._ranges, attrs, self.checksum = _catalogue(source)
         self.attrs: Any = attrs
@@ -193,7 +197,7 @@ class DecodedStore:
     def indices(self, split: str, /) -> Any:
         """The `Rows` of `split`. InputError: no such split, or no images in it."""
         if split not in self._ranges:
-            raise unknown("split", split, tuple(self._ranges))
+            raise no_images(self.path, split, {s: last - first for s, (first, last) in self._ranges.items()})
         return Rows(*self._ranges[split])
 
     def attribute(self, name: str, /) -> int:
@@ -218,19 +222,32 @@ class _Catalogue(NamedTuple):
 
 
 def _catalogue(source: Any) -> _Catalogue:
-    if hasattr(source, "ranges"):
-        return _Catalogue(None, source.ranges, Labels(source), source.checksum)
-    if hasattr(source, "image_ids"):
+    n = len(source)
+    if hasattr(source, "ranges") and hasattr(source, "checksum"):
+        for split in source.ranges:
+            check_split(split, f"{source.name}, in its ranges,")
+        ends = [0, *(end for span in sorted(source.ranges.values()) for end in span), n]
+        if ends != sorted(ends):
+            what = f"{n} images has the ranges {source.ranges}"
+            raise InputError(f"the source {source.name} of {what}: give rows that there are, each in one range")
+        return _Catalogue(
+            None, {s: r for s, r in source.ranges.items() if r[0] < r[1]}, Labels(source), source.checksum
+        )
+    if all(hasattr(source, member) for member in ("image_ids", "splits", "attrs")):
         ids, splits, labels = source.image_ids, source.splits, source.attrs
+        if lengths := {len(ids), len(splits), len(labels)} - {n}:
+            what = f"{n} images, and image_ids, splits or attrs of {lengths.pop()}"
+            raise InputError(f"the source {source.name} has {what}: give one for each image")
     else:
         with ThreadPoolExecutor(cores()) as pool:  # each image is let go at once
-            labels, ids, splits = zip(*pool.map(lambda i: source[i][1:], range(len(source))), strict=True)
-    return _Catalogue(*_sorted(source, list(map(str, ids)), list(map(str, splits)), labels))
+            labels, ids, splits = zip(*pool.map(lambda i: as_example(source[i], i)[1:], range(n)), strict=True)
+    return _Catalogue(*_sorted(source, list(map(str, ids)), list(splits), labels))
 
 
 def _sorted(source: Source, ids: list[str], splits: list[str], labels: Any) -> tuple[Any, ...]:
     for image_id, split in zip(ids, splits, strict=True):
         check_split(split, image_id)
+    splits = list(map(str, splits))
     attrs = checked_labels(labels, source.attribute_names, ids)
     order = np.argsort([SPLITS.index(split) for split in splits], kind="stable")
     ends = np.cumsum([0, *(splits.count(split) for split in SPLITS)]).tolist()
@@ -285,8 +302,14 @@ def _decode(source: Source, rows: np.ndarray, crop: str, out: np.ndarray) -> Non
         out[i] = preprocess(example.image, out.shape[1], crop, example.image_id)
 
 
-def _examples(source: Any, rows: list[int]) -> Iterable[Example]:
-    return source.examples(rows) if hasattr(source, "examples") else map(source.__getitem__, rows)
+def _examples(source: Any, rows: list[int]) -> Iterator[Example]:
+    count = 0
+    for found in source.examples(rows) if hasattr(source, "examples") else map(source.__getitem__, rows):
+        count += 1
+        if count <= len(rows):
+            yield as_example(found, rows[count - 1])
+    if count != len(rows):
+        raise InputError(f"the source {source.name} gave {count} examples for {len(rows)} rows: give one for each")
 
 
 def open_data(

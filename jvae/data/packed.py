@@ -21,8 +21,17 @@ import pandas as pd
 
 from jvae.data.decode import CROPS, crop_box, preprocess
 from jvae.data.packing import FORMAT, IMAGES, LABELS, LONGEST_ID, META, Meta, write_store
-from jvae.data.source import LONGEST_LINE, SPLITS, Source, column_of, crop_of_source
-from jvae.errors import InputError, unknown
+from jvae.data.source import (
+    LONGEST_LINE,
+    SPLITS,
+    Source,
+    check_missing,
+    column_of,
+    crop_of_source,
+    no_images,
+)
+from jvae.data.sources.folder import open_folder
+from jvae.errors import InputError
 from jvae.io.arrays import read_header, row_numbers
 from jvae.io.fields import build, read_object
 from jvae.io.files import CHECKSUM, on_disk, seal, unseal
@@ -31,7 +40,7 @@ __all__ = ["CROPS", "Meta", "PackedStore", "crop_box", "pack", "preprocess"]
 
 
 def pack(
-    source: Source,
+    source: Source | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     size: int = 64,
@@ -49,7 +58,8 @@ def pack(
     `render` and the same `size`, as `RenderedFaces`) is asked for many at once instead.
 
     Args:
-      source: images, with their labels, ids and splits.
+      source: images, with their labels, ids and splits; or the path of a folder or zip of images, or of CelebA, see
+        `jvae.data.sources.folder.open_folder`.
       out: directory to make.
       size: height and width of the packed images in pixels, a multiple of 16.
       crop: what to keep of an image, one of CROPS, see `preprocess`.
@@ -66,9 +76,13 @@ def pack(
       InputError: `out` exists, the disk is too small, an argument is out of range, an attribute's name or a label is
         none, or images cannot be read (all are looked at first, so the message counts them).
       OSError: the disk is full after all, or cannot be written.
+
+    Warns:
+      InputWarning: fewer than half of the images that the source's table lists are there.
     """
+    found: Any = open_folder(source) if isinstance(source, str | os.PathLike) else source
     write_store(
-        source,
+        found,
         out,
         size=size,
         crop=crop,
@@ -77,7 +91,9 @@ def pack(
         overwrite=overwrite,
         workers=workers,
         progress=progress,
+        read=PackedStore.open,
     )
+    check_missing(found)
     return PackedStore.open(out)
 
 
@@ -161,12 +177,9 @@ class PackedStore:
         """
         if split is None:
             return np.arange(len(self), dtype=np.int64)
-        if split not in SPLITS:
-            raise unknown("split", split, SPLITS)
         rows = np.flatnonzero(self.splits == split).astype(np.int64)
         if not len(rows):
-            there = ", ".join(f"{n} {s}" for s, n in self.meta.counts.items() if n)
-            raise InputError(f"{self.path} has no {split} images (it has {there}): pack more, or use another split")
+            raise no_images(self.path, split, self.meta.counts)
         return rows
 
     def index(self, image_id: str) -> int:

@@ -7,7 +7,7 @@ import os
 import shutil
 import zlib
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from jvae.data.decode import check_crop, check_size, cores, decode
 from jvae.data.resize import TOGETHER, resize
-from jvae.data.source import SPLITS, Source, check_attribute_names, check_split, checked_labels
+from jvae.data.source import SPLITS, Source, as_example, as_id, check_source, check_split, checked_labels
 from jvae.errors import InputError
 from jvae.io.files import locked, replacing, seal, tidy
 
@@ -89,12 +89,13 @@ def write_store(
     overwrite: bool = False,
     workers: int | None = None,
     progress: bool = True,
-) -> Meta:
-    """Writes a packed store of `source` to the directory `out`; see `jvae.data.packed.pack`."""
+    read: Callable[[Path], object],
+) -> None:
+    """Writes a packed store of `source` to the directory `out`; see `jvae.data.packed.pack`. `read` opens it before."""
     out = Path(out)
     check_size(size)
     check_crop(crop)
-    check_attribute_names(source.attribute_names)
+    check_source(source)
     total = len(source)
     count = total if count is None else count
     if not 0 < count <= total:
@@ -109,7 +110,7 @@ def write_store(
         with bar, contextlib.closing(_decoded(source, indices, size, crop, workers)) as blocks:
             meta = _write(part, blocks, source, size, crop, skip_bad, bar)
         (part / META).write_text(json.dumps(seal(dataclasses.asdict(meta)), indent=2) + "\n", encoding="utf-8")
-    return meta
+        read(part)
 
 
 def _write(
@@ -222,11 +223,18 @@ def _decoded(source: Any, indices: np.ndarray, size: int, crop: str, workers: in
     if hasattr(source, "render") and source.size == size:
         for start in range(0, len(indices), _RENDER):
             block = indices[start : start + _RENDER]
-            names, splits = [source.image_id(i) for i in block.tolist()], [source.split(i) for i in block.tolist()]
+            names, splits = [], []
+            for i in block.tolist():
+                names.append(as_id(source.image_id(i), i))
+                splits.append(source.split(i))
+                _check_id(names[-1], i)
+                check_split(splits[-1], names[-1])
             attrs = checked_labels(source.labels(block), source.attribute_names, names)
-            for image_id, split in zip(names, splits, strict=True):
-                check_split(split, image_id)
-            yield _Rows(source.render(block), attrs, names, splits, {}, len(block))
+            images, shape = np.asarray(source.render(block)), (len(block), size, size, 3)
+            if images.dtype != np.uint8 or images.shape != shape:
+                found = f"{images.dtype} {list(images.shape)}"
+                raise InputError(f"render of the source {source.name} gave {found}: give uint8 {list(shape)}")
+            yield _Rows(images, attrs, names, splits, {}, len(block))
         return
     # Threads: libjpeg and Pillow's resize release the GIL, and processes were no faster and each would import JAX.
     workers = workers or cores()
@@ -251,7 +259,7 @@ def _decode(source: Source, indices: np.ndarray, size: int, crop: str) -> _Rows:
     for i in indices.tolist():
         image_id = f"image {i}"
         try:
-            image, row, image_id, split = source[i]
+            image, row, image_id, split = as_example(source[i], i)
             _check_id(image_id, i)
             pixels, new_box = decode(image, size, crop, image_id)
         except InputError as error:

@@ -2,14 +2,16 @@
 
 import contextlib
 import dataclasses
+import numbers
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError, InputWarning, unknown
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")  # as 0, 1, 2 of CelebA's partition table
 LONGEST_LINE = 100_000  # bytes of a row of labels; one of millions of fields takes pandas minutes
@@ -18,7 +20,7 @@ LONGEST_LINE = 100_000  # bytes of a row of labels; one of millions of fields ta
 class Example(NamedTuple):
     """One face and what is known of it."""
 
-    image: np.ndarray | bytes  # uint8 [h,w,3], or the bytes of an encoded file
+    image: Any  # uint8 [h,w,3], an image of Pillow's, or the bytes or path of an encoded file
     attrs: np.ndarray  # bool [a], or numbers 0 and 1
     image_id: str
     split: str  # one of SPLITS
@@ -147,10 +149,35 @@ def crop_of_source(source: str, crop: str) -> str:
     return "rendered" if source == "rendered" else crop
 
 
-def check_attribute_names(names: Sequence[str]) -> None:
+def check_source(source: Any) -> None:
+    """Raises InputError unless it has the members of a `Source`, a name, images, and names that attributes may have."""
+    lacking = [m for m in ("name", "attribute_names", "__len__", "__getitem__") if not hasattr(source, m)]
+    if lacking:
+        what = f"a {type(source).__name__} has no {lacking[0]}"
+        raise InputError(f"{what}, as a source has (see jvae.Source): give one, or the path of a folder of images")
+    if not isinstance(source.name, str):
+        raise InputError(f"the source has the name {source.name!r}: give it a text, of a few words")
+    if not len(source):
+        raise InputError(f"the source {source.name} has no images")
+    check_attribute_names(source.attribute_names)
+
+
+def no_images(where: object, split: str, counts: Mapping[str, int]) -> InputError:
+    """An `InputError` for `split`, of which there is none `where`; `counts` are the images there are of each split."""
+    if split not in SPLITS:
+        return unknown("split", split, SPLITS)
+    there = ", ".join(f"{n} {s}" for s, n in counts.items() if n)
+    return InputError(
+        f"{where} has no {split} images (it has {there}): give data that has, as jvae pack folder makes of any images,"
+        " or name another split to a command that takes one"
+    )
+
+
+def check_attribute_names(names: Collection[str]) -> None:
     """Raises InputError for a name that a table of labels, a file's name or a joint column could not keep."""
     rules = (
-        (lambda n: not isinstance(n, str) or not n, "is empty"),
+        (lambda n: not isinstance(n, str), "is no text"),
+        (lambda n: not n, "is empty"),
         (lambda n: n != n.strip(), "begins or ends with a blank"),
         (lambda n: "," in n or '"' in n, "holds a comma or a quote, which part the labels' table"),
         (lambda n: "&" in n, "holds &, which joins two attributes in one column"),
@@ -158,6 +185,8 @@ def check_attribute_names(names: Sequence[str]) -> None:
         (lambda n: not n.isprintable(), "holds a character that does not print, such as a line break"),
         (lambda n: n in ("image_id", "split"), "is the name of another column of the labels' table"),
     )
+    if isinstance(names, str | Set) or not isinstance(names, Collection):  # a set has no order
+        raise InputError(f"attribute_names is the {type(names).__name__} {names!r}: give a tuple of names")
     for name in names:
         if broken := next((why for test, why in rules if test(name)), None):
             raise InputError(f"attribute {name!r} {broken}: rename it")
@@ -171,7 +200,7 @@ def checked_labels(attrs: Any, names: Sequence[str], ids: Sequence[str]) -> np.n
     """Labels as bool [n,a].
 
     Args:
-      attrs: of n examples: booleans, or the numbers 0 and 1.
+      attrs: of n examples: booleans, or the numbers 0 and 1; of one attribute, also without a row around each.
       names: a names, of the columns.
       ids: n image_ids, for messages.
 
@@ -186,13 +215,18 @@ def checked_labels(attrs: Any, names: Sequence[str], ids: Sequence[str]) -> np.n
         table = np.array([None])
     if table.size == 0 and len(ids) * len(names) == 0:
         return np.zeros((len(ids), len(names)), bool)
+    if len(names) == 1 and table.shape == (len(ids),):
+        table = table[:, None]
     if table.shape != (len(ids), len(names)):
         rows = zip(ids, attrs, strict=False)
-        image, count = next(((i, np.size(row)) for i, row in rows if np.size(row) != len(names)), (ids[0], "odd"))
+        counted = ((i, np.asarray(row, object).size) for i, row in rows)  # rows may be ragged themselves
+        image, count = next(((i, n) for i, n in counted if n != len(names)), (ids[0], "odd"))
         raise InputError(f"image {image} has {count} labels and the source {len(names)} attributes: give one for each")
     if table.dtype == bool:
         return table
-    with np.errstate(invalid="ignore"):
+    if table.dtype == object:  # where pandas's NA is neither equal to 0 nor not
+        fine = np.vectorize(lambda v: isinstance(v, numbers.Real | np.bool_) and v in (0, 1), otypes=[bool])(table)
+    else:
         fine = (table == 0) | (table == 1)
     if not np.all(fine):
         row, column = np.argwhere(~fine)[0]
@@ -202,10 +236,34 @@ def checked_labels(attrs: Any, names: Sequence[str], ids: Sequence[str]) -> np.n
     return table == 1
 
 
+def as_example(found: Any, row: int) -> Example:
+    """What a source gave as its example `row`, whose id may be a number; InputError when it is none."""
+    if not isinstance(found, tuple | list) or len(found) != len(Example._fields):
+        what = type(found).__name__
+        raise InputError(f"example {row} of the source is a {what}: give an Example({', '.join(Example._fields)})")
+    image, attrs, image_id, split = found
+    return Example(image, attrs, as_id(image_id, row), split)
+
+
+def as_id(image_id: Any, row: int) -> str:
+    """The image_id of example `row`, which may be a number, as a text; InputError when it is neither."""
+    if not isinstance(image_id, str | numbers.Integral) or isinstance(image_id, bool):
+        raise InputError(f"example {row} of the source has the image_id {image_id!r}: give a text, or a number")
+    return str(image_id)
+
+
 def check_split(split: str, image_id: str) -> None:
     """Raises InputError unless `split`, which image `image_id` says it is of, is one of SPLITS."""
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise InputError(f"image {image_id} is of the split {split!r}: a split is {', '.join(SPLITS)}")
+
+
+def check_missing(source: Any) -> None:
+    """An InputWarning where fewer than half of the images are there that a source's table lists."""
+    here, missing = len(source), int(getattr(source, "missing", 0))
+    if missing > here:
+        line = f"{here} of the {here + missing} images that the table of the {source.name} lists are there"
+        warnings.warn(f"{line}, fewer than half: are all of them in one place?", InputWarning, stacklevel=3)
 
 
 def column_of(name: str, names: Sequence[str]) -> int:

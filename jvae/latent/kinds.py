@@ -122,8 +122,12 @@ def with_joint(names: Sequence[str], attrs: np.ndarray, balance: Sequence[str]) 
       balance: attributes; every combination of two or more of them becomes a column, which those have that have all.
 
     Raises:
-      InputError: an unknown attribute, or more than BALANCE_MOST of them.
+      InputError: an unknown attribute, or more than BALANCE_MOST of them; or none, or one of a joint column's name.
     """
+    if not names:
+        raise InputError("the data has no attributes, so there are no vectors: pack it with labels")
+    if joint := next((name for name in names if JOINT in name), None):  # of a store that an older jvae packed
+        raise InputError(f"attribute {joint!r} holds {JOINT}, which joins two attributes: rename it, and pack again")
     if len(balance) > BALANCE_MOST:
         raise InputError(f"{len(balance)} attributes make {2 ** len(balance):,} groups: balance {BALANCE_MOST} at most")
     for name in balance:

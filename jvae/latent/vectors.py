@@ -71,6 +71,12 @@ class AttributeVectors:
         self.origin, self.kind = origin or Origin(), as_kind(kind)
         if len(self.columns) != len(self.totals.counts):
             raise InputError(f"{len(self.columns)} attribute names for {len(self.totals.counts)} columns")
+        if not self.attribute_names:
+            raise InputError("there are no attributes, so there are no vectors: pack the data with labels")
+        for i, name in enumerate(self.columns):
+            parts = name.split(JOINT)
+            if len(parts) > 1 and (i < len(self.attribute_names) or not set(parts) <= set(self.attribute_names)):
+                raise InputError(f"the column {name} is of no attributes before it: rename it, and pack again")
         found = directions(self.kind, self.totals, self.columns, len(self.attribute_names))
         self.missing: dict[str, str] = {}
         self._vectors: dict[str, AttributeVector] = {}

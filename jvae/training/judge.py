@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.packed import PackedStore
+from jvae.data.source import SPLITS
 from jvae.judge.judge import JUDGE, Judge, batched_logits, score_judge
 from jvae.judge.net import JudgeNet, Logits
 from jvae.judge.ranking import best_threshold
@@ -48,7 +49,8 @@ def train_judge(
       InputError: a split is empty or too small, no attribute can be judged, or see `train`.
     """
     cfg, mesh, run = cfg or preset("judge"), make_mesh() if mesh is None else mesh, Path(run)
-    total = cfg.loop.total_steps(len(store.indices("train")))
+    rows, *_ = (store.indices(split) for split in SPLITS)  # each is needed, the last when all is trained
+    total = cfg.loop.total_steps(len(rows))
     if not cfg.optimizer.warmup_steps:
         cfg = cfg.replace(warmup_steps=max(1, total // 10))
     ending = train(cfg, store, run, mesh=mesh, progress=progress, stopped=stopped)

@@ -101,7 +101,7 @@ def train(
     check_batch_size(cfg.loop.batch_size, mesh)
     if cfg.loop.dtype == "bfloat16":
         check_dtype(cfg.loop.dtype, mesh)
-    rows = store.indices("train")
+    rows, held_out = store.indices("train"), store.indices("validation")  # before there is a run
     check_same("settings or data", f"{cfg} {store.checksum}")
     member = Member(run.name, cfg, make_task(cfg, store, mesh), run)
     task, whole = member.task, replicated(mesh)
@@ -119,7 +119,7 @@ def train(
             member.call.ended(step)
             return Ending(step, total, None, None)
         # All of them in every process: which rows of its own copy, as may be, one reads changes from epoch to epoch.
-        checking = beside.submit(store.verify, rows, store.indices("validation"))
+        checking = beside.submit(store.verify, rows, held_out)
         bar = Progress(step, total, shown=progress and is_main())
         stack.callback(bar.close)
         if task.closed_form:

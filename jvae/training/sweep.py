@@ -23,6 +23,7 @@ from jax.sharding import Mesh
 from jvae.config import Config
 from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore
+from jvae.data.source import SPLITS
 from jvae.errors import InputError
 from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
@@ -136,7 +137,8 @@ def sweep(
         raise InputError("a sweep of no models: give at least one config")
     out, mesh = Path(out), make_model_mesh(len(configs), devices)
     cfgs = {name: cfg.replace(image_size=store.size) for name, cfg in configs.items()}
-    cfg, rows = next(iter(cfgs.values())), store.indices("train")
+    rows, *_ = (store.indices(split) for split in SPLITS)  # each is needed, the last when all is trained
+    cfg = next(iter(cfgs.values()))
     members = [Member(name, each, make_task(each, store, mesh), out / name) for name, each in cfgs.items()]
     total = cfg.loop.total_steps(len(rows))
     cfg.optimizer.warn_unless_over(total)  # one warm-up for all

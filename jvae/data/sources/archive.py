@@ -6,7 +6,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,10 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """The bytes of file `name`; InputError when they cannot be read."""
+        ...
+
+    def size(self, name: str) -> int:
+        """How many bytes file `name` has."""
         ...
 
 
@@ -60,6 +64,10 @@ class FolderFiles:
             return read_file(f"{self.path}/{name}", name)
         except OSError as error:
             raise InputError(f"cannot read {name}: {error.strerror}") from None
+
+    def size(self, name: str) -> int:
+        """How many bytes file `name` has."""
+        return os.path.getsize(f"{self.path}/{name}")
 
 
 class ZipFiles:
@@ -110,6 +118,10 @@ class ZipFiles:
         """The names of the images, in the zip's order unless they are paths."""
         return sorted(self._infos) if self._nested else list(self._infos)
 
+    def size(self, name: str) -> int:
+        """How many bytes file `name` has, unpacked."""
+        return self._infos[name].file_size
+
     def __reduce__(self) -> tuple[Any, ...]:
         return ZipFiles, (self.path, self._nested)  # a map of memory is opened anew by the process it is sent to
 
@@ -145,37 +157,50 @@ def read_file(path: str | os.PathLike[str], name: str | None = None) -> bytes:
         return file.read()
 
 
-def open_images(root: Path) -> Files:
+def open_images(root: Path, listed: Collection[str]) -> tuple[Files, str]:
     """The images of a CelebA folder: `img_align_celeba/`, once or twice nested, or `img_align_celeba.zip`.
 
     Args:
-      root: the folder; its `Img/` is searched too. A folder with images goes before a zip.
+      root: the folder; its `Img/` is searched too.
+      listed: names of images. Of several such places the one with the most of these is taken; of equals the first
+        folder, or else the first zip. What comes after one that has all is not looked at.
+
+    Returns:
+      The images, and a line that says what was passed over; empty where nothing was.
 
     Raises:
-      InputError: there is neither, or there are no images in it.
+      InputError: there is no such place, there are no images in it, or the only one is a damaged zip.
     """
-    seen: list[Path] = []
-    for base in (root, root / "Img"):
-        for folder in (
-            base / "img_align_celeba",
-            base / "img_align_celeba" / "img_align_celeba",
-        ):
-            if folder.is_dir():
-                seen.append(folder)
-                files = FolderFiles(folder)
-                if files.names:
-                    return files
-    for archive in (
-        root / "img_align_celeba.zip",
-        root / "Img" / "img_align_celeba.zip",
-    ):
-        if archive.is_file():
-            seen.append(archive)
-            files = ZipFiles(archive)
-            if files.names:
-                return files
-    if seen:
-        raise InputError(f"no images (.jpg) in {seen[0]}: unpack or copy CelebA's aligned images there")
+    bases, name = (root, root / "Img"), "img_align_celeba"
+    places = [place for base in bases for place in (base / name, base / name / name) if place.is_dir()]
+    places += [place for base in bases if (place := base / f"{name}.zip").is_file()]
+    wanted, most, others = frozenset(listed), -1, []
+    best: Files | None = None
+    broken: InputError | None = None
+    for place in places:
+        try:
+            files: Files = FolderFiles(place) if place.is_dir() else ZipFiles(place)
+        except InputError as error:
+            broken = broken or error
+            others.append(str(error))
+            continue
+        if not files.names:
+            continue
+        here = len(wanted.intersection(files.names))
+        if best:
+            worse = (best.path, most) if here > most else (place, here)
+            others.append(f"{worse[0]} has {worse[1]}")
+        if here > most:
+            most, best = here, files
+        if most == len(wanted):
+            break
+    if best:
+        line = f"images of {best.path}, which has {most} of the {len(wanted)} in the table; {'; '.join(others)}"
+        return best, line if others else ""
+    if broken:
+        raise broken
+    if places:
+        raise InputError(f"no images (.jpg) in {places[0]}: unpack or copy CelebA's aligned images there")
     raise InputError(
         f"no img_align_celeba folder and no img_align_celeba.zip in {root}: put CelebA's aligned images there"
     )

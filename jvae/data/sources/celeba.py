@@ -5,6 +5,7 @@ attributes each, in three fixed splits.
 """
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from jvae.data.source import SPLITS, Example
 from jvae.data.sources.archive import open_images
-from jvae.data.sources.tables import find_table, find_words, read_table
+from jvae.data.sources.tables import FOLDERS, find_table, find_words, read_table
 from jvae.errors import InputError
 
 ATTRIBUTES: tuple[str, ...] = (
@@ -32,13 +33,14 @@ class CelebAFolder:
     The images are those in `img_align_celeba/` (or that folder twice, as Kaggle nests it) or in `img_align_celeba.zip`,
     which is read without unpacking; the tables are `list_attr_celeba` and `list_eval_partition`, `.txt` or `.csv`. All
     may also lie in the official `Img/`, `Anno/` and `Eval/`. Without a partition table the official ranges by file
-    number hold. Any subset of the images will do.
+    number hold, and a partition table of another name will do. So will any subset of the images.
 
     Attributes:
       path: path as it was given.
       folder: folder or zip that holds the images.
       missing: number of the attribute table's rows that have no image here.
-      message: line that says so; empty when none is missing.
+      message: lines that say so, where images lie in several places which of them was taken, and what decided the
+        splits.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -56,13 +58,13 @@ class CelebAFolder:
             raise InputError(f"{root} {what}: give the folder that holds img_align_celeba and list_attr_celeba.txt")
         if not any(root.iterdir()):
             raise InputError(f"{root} is empty: put img_align_celeba (or its .zip) and list_attr_celeba.txt there")
-        table_path = find_table(root, "list_attr_celeba", "Anno")
+        table_path = find_table(root, "list_attr_celeba")
         if table_path is None:
             raise InputError(
                 f"no list_attr_celeba.txt or .csv in {root} or its Anno: put CelebA's table beside the images"
             )
-        self._files = open_images(root)
         rows, attrs = read_attributes(table_path)
+        self._files, passed_over = open_images(root, rows)
         names = self._files.names
         present = set(names)
         here = np.array([r in present for r in rows], bool)
@@ -82,18 +84,21 @@ class CelebAFolder:
         self.attribute_names = ATTRIBUTES
         self.image_ids = rows[here]  # str objects [n]
         self.attrs = attrs[here]  # [n, a]
-        partition_path = find_table(root, "list_eval_partition", "Eval")
-        self.splits = (
-            splits_by_number(self.image_ids)
-            if partition_path is None
-            else _splits_by_table(self.image_ids, partition_path)
-        )
         self.missing = int(len(rows) - here.sum())
-        self.message = (
-            f"{len(self)} of the {len(rows)} images in {table_path.name} are here; {self.missing} are missing"
-            if self.missing
-            else ""
-        )
+        lines = [passed_over] if passed_over else []
+        if self.missing:
+            lines.append(
+                f"{len(self)} of the {len(rows)} images in {table_path.name} are here; {self.missing} are missing"
+            )
+        partition_path = find_table(root, "list_eval_partition", "partition")
+        if partition_path is None:
+            self.splits = splits_by_number(self.image_ids)
+            where = f"no partition table is in {root}, nor in its {', '.join(FOLDERS)}"
+            lines.append(f"split by number, in the official ranges: {where}")
+        else:
+            self.splits = _splits_by_table(self.image_ids, partition_path)
+            lines.append(f"split by {partition_path.relative_to(root)}")
+        self.message = "\n".join(lines)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -107,6 +112,13 @@ class CelebAFolder:
             image_id,
             str(self.splits[index]),
         )
+
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of the images' names and sizes, of their splits and of their labels; no image is opened."""
+        files = [f"{name}\0{self._files.size(name)}" for name in self.image_ids]
+        crc = zlib.crc32("\0".join([*files, *self.splits.tolist()]).encode("utf-8", "surrogateescape"))
+        return f"{zlib.crc32(np.packbits(self.attrs).tobytes(), crc):08x}"
 
 
 def splits_by_number(image_ids: np.ndarray) -> np.ndarray:
@@ -132,7 +144,10 @@ def read_attributes(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
       InputError: its columns, its count of rows or a value is not CelebA's: 1 for yes, -1 (or 0) for no.
     """
-    ids, values = read_table(path, ATTRIBUTES)
+    root = path.parent.parent if path.parent.name in FOLDERS else path.parent
+    own = f"jvae pack folder {root} --labels {path.relative_to(root)}"
+    way = f"if these labels are your own, pack them with {own}, else download the table again"
+    ids, values = read_table(path, ATTRIBUTES, way=way)
     wrong = (values != 1) & (values != (-1 if (values == -1).any() else 0))
     if wrong.any():
         row, column = np.argwhere(wrong)[0]

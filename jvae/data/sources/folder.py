@@ -1,5 +1,6 @@
 """Any folder or zip of images, in any nesting, with labels from a table, from folders' or files' names, or none."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,10 @@ import pandas as pd
 
 from jvae.data.source import Example, check_attribute_names
 from jvae.data.sources.archive import SUFFIXES, Files, FolderFiles, ZipFiles
-from jvae.data.sources.celeba import read_partition
+from jvae.data.sources.celeba import CelebAFolder, read_partition
 from jvae.data.sources.labels import folder_labels, named_groups, to_attributes
 from jvae.data.sources.splits import complete, is_split_folder, splits_by_folder, splits_by_value
-from jvae.data.sources.tables import read_frame
+from jvae.data.sources.tables import find_table, read_frame
 from jvae.errors import InputError, unknown
 
 
@@ -136,6 +137,15 @@ class FolderSource:
         more = f"; {' and '.join(made)} by id from train" if made and how != "at random by id" else ""
         lines.append(f"split {how}{more}: {counts}")
         return whole
+
+
+def open_folder(path: str | os.PathLike[str]) -> CelebAFolder | FolderSource:
+    """The source that makes most of a path: a CelebA folder where CelebA's table of attributes is, or any images.
+
+    Raises:
+      InputError: there is no such folder or zip, no image in it, or see `CelebAFolder`.
+    """
+    return CelebAFolder(path) if find_table(Path(path), "list_attr_celeba") else FolderSource(Path(path))
 
 
 def match(paths: Sequence[str], rows: Sequence[str], what: str) -> np.ndarray:

@@ -12,19 +12,35 @@ import pandas as pd
 
 from jvae.errors import InputError
 
+FOLDERS = ("Anno", "Eval", "Img")  # in which the official CelebA keeps what others keep beside one another
+
+_SUFFIXES = (".txt", ".csv")
 _LONGEST_LINE = 100_000  # characters; CelebA's have some 700, and one of millions of fields takes pandas minutes
 
 
-def find_table(root: Path, stem: str, *folders: str) -> Path | None:
-    """`stem`.txt or `stem`.csv in `root` or one of its `folders`; None when there is neither."""
-    for folder in (root, *(root / f for f in folders)):
-        for suffix in (".txt", ".csv"):
-            if (folder / (stem + suffix)).is_file():
-                return folder / (stem + suffix)
-    return None
+def find_table(root: Path, stem: str, word: str = "") -> Path | None:
+    """`stem`.txt or `stem`.csv in `root` or one of its FOLDERS, or another table there whose name has `word` in it.
+
+    Returns:
+      Its path, or None when there is none.
+
+    Raises:
+      InputError: there are several of another name.
+    """
+    folders = [folder for folder in (root, *(root / name for name in FOLDERS)) if folder.is_dir()]
+    exact = (folder / (stem + suffix) for folder in folders for suffix in _SUFFIXES)
+    if found := next((path for path in exact if path.is_file()), None):
+        return found
+    tables = (p for folder in folders for p in sorted(folder.iterdir()) if p.suffix in _SUFFIXES and p.name[0] != ".")
+    others = [path for path in tables if word and word in path.name.lower() and path.is_file()]
+    if len(others) > 1:
+        raise InputError(f"{others[0]} and {others[1]} may both be {stem}: call one so, or move the other away")
+    return others[0] if others else None
 
 
-def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def read_table(
+    path: Path, columns: Sequence[str], headed: bool = True, way: str = "download the table again"
+) -> tuple[np.ndarray, np.ndarray]:
     """A table of an image a row.
 
     A `.csv` has a header `image_id,` and the columns. A `.txt` that is `headed` has a line with the count of its rows,
@@ -33,8 +49,9 @@ def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple
 
     Args:
       path: the file.
-      columns: the names the header must have, in any order.
+      columns: the names the header must have, in any order; capitals do not matter.
       headed: whether a `.txt` has its two head lines.
+      way: what an error of the head lines says is to be done.
 
     Returns:
       The image ids (str objects [n]) and the values (int32 [n, len(columns)]) in the order of `columns`.
@@ -43,7 +60,7 @@ def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple
       InputError: other columns, another count than the table says, a row that is cut, a value that is no integer, or
         an image that has two rows.
     """
-    found, count, start = _head(path, columns, headed)
+    found, count, start = _head(path, columns, headed, way)
     ids, values = _rows(path, found, start)
     if count is not None and count != len(ids):
         raise InputError(f"{path.name} says {count} rows and has {len(ids)}: it is cut or edited; download it again")
@@ -55,7 +72,7 @@ def read_table(path: Path, columns: Sequence[str], headed: bool = True) -> tuple
     return ids, values[:, [found.index(c) for c in columns]]
 
 
-def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], int | None, int]:
+def _head(path: Path, columns: Sequence[str], headed: bool, way: str) -> tuple[list[str], int | None, int]:
     """The columns of the file without the image's, the count of rows it claims, and the line where its rows start."""
     comma = path.suffix == ".csv"
     with open(path, encoding="utf-8-sig", errors="replace") as file:
@@ -69,26 +86,24 @@ def _head(path: Path, columns: Sequence[str], headed: bool) -> tuple[list[str], 
         return list(columns), None, 0
     if comma:
         found = [c.strip().strip('"') for c in first.split(",")]
-        if found[0] != "image_id":
-            raise InputError(f"{path.name} starts with the column {found[0][:40]!r}: a CSV table starts with image_id")
+        if found[0].lower() != "image_id":
+            what = f"{path.name} starts with the column {found[0][:40]!r}"
+            raise InputError(f"{what}: a CSV table starts with image_id; {way}")
         found, count, start = found[1:], None, 1
     else:
         if not re.fullmatch(r"[0-9]{1,18}", first):
-            raise InputError(f"{path.name} starts with {first[:40]!r}: its first line is the count of its rows")
+            raise InputError(f"{path.name} starts with {first[:40]!r}: its first line is the count of its rows; {way}")
         found, count, start = second.split(), int(first), 2
-    lacks, more = (
-        [c for c in columns if c not in found],
-        [c for c in found if c not in columns],
-    )
-    if lacks or more or len(found) != len(columns):
-        lists = [
-            f"{what} {_some(names)}" for what, names in (("it lacks", lacks), ("it has the unknown", more)) if names
-        ]
-        raise InputError(
-            f"{path.name} has {len(found)} columns where CelebA has {len(columns)}"
-            f"{': ' if lists else ''}{', '.join(lists)}; download the table again, or pack labels of your own with"
-            f" jvae pack folder {path.parent} --labels {path.name}"
-        )
+    official = {c.lower(): c for c in columns}
+    found = [official.get(c.lower(), c) for c in found]
+    wrong = {
+        "it lacks": [c for c in columns if c not in found],
+        "it has the unknown": [c for c in found if c not in columns],
+        "it has more than one": [c for c, n in Counter(found).items() if n > 1],
+    }
+    if lists := [f"{what} {_some(names)}" for what, names in wrong.items() if names]:
+        what = f"{path.name} has {len(found)} columns where CelebA has {len(columns)}"
+        raise InputError(f"{what}: {', '.join(lists)}; {way}")
     return found, count, start
 
 

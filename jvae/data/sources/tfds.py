@@ -1,4 +1,4 @@
-"""CelebA through TensorFlow Datasets, read and made without TensorFlow: ArrayRecord files, in any order at once."""
+"""CelebA through TensorFlow Datasets, read without TensorFlow: ArrayRecord files, in any order at once."""
 
 import contextlib
 import json
@@ -23,6 +23,7 @@ from jvae.io.files import on_disk, replacing, uri
 REQUESTS = 32  # to a bucket at once
 
 _NAMES = ("celeb_a_with_ids", "celeb_a")  # ours, and the official one
+METADATA = "metadata.json"  # TFDS's name, for what a builder adds
 # The files of each split by number, and the forty labels of one of them as list_attr_celeba.txt has them.
 _OFFICIAL_RANGES = {"train": (1, 162770), "validation": (162771, 182637), "test": (182638, 202599)}
 _KNOWN_LABELS = {
@@ -137,8 +138,9 @@ class CelebATFDS:
 
     @property
     def checksum(self) -> str:
-        """CRC-32 of what TFDS says of the data set: its shards, how many examples and bytes each split has."""
-        return f"{zlib.crc32((self.directory / 'dataset_info.json').read_bytes()):08x}"
+        """CRC-32 of what TFDS says of the data set: its shards, each split's examples and bytes, what it is made of."""
+        files = [file for name in ("dataset_info.json", METADATA) if (file := self.directory / name).is_file()]
+        return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CelebATFDS, (self.path,)  # a process that it is sent to opens it anew
@@ -157,35 +159,6 @@ def shuffled_names(split: str, names: list[str]) -> list[str]:
     from tensorflow_datasets.core import hashing
 
     return sorted(names, key=hashing.Hasher(split).hash_key)
-
-
-def prepare(path: str | os.PathLike[str], data_dir: str | os.PathLike[str]) -> Path:
-    """Makes `celeb_a_with_ids` from the CelebA folder `path` (see `CelebAFolder`), in ArrayRecord format.
-
-    Landmarks and identities are in it when their tables are in the folder (`list_landmarks_align_celeba`,
-    `identity_CelebA`). The JPEGs are copied as they are. What is prepared already is not made again.
-
-    Args:
-      path: the folder with the files downloaded by hand.
-      data_dir: where TFDS keeps data sets; the new one appears there when it is complete.
-
-    Returns:
-      The directory of the data set's version, for `CelebATFDS`.
-
-    Raises:
-      InputError: the folder is not CelebA's, or an image is no JPEG.
-    """
-    import tensorflow_datasets as tfds
-
-    from jvae.data.sources.celeba import CelebAFolder
-    from jvae.data.sources.celeba_builder import CelebAWithIds, config_for
-
-    on_disk(data_dir)
-    CelebAFolder(path)  # what is wrong with the folder is said before anything is written
-    builder = CelebAWithIds(data_dir=os.fspath(data_dir), config=config_for(Path(path)))
-    config = tfds.download.DownloadConfig(manual_dir=os.fspath(path))
-    builder.download_and_prepare(download_config=config, file_format="array_record")
-    return Path(builder.data_dir)
 
 
 def convert(path: str | os.PathLike[str]) -> Path:
