@@ -89,7 +89,7 @@ class TrainedModel:
           InputError: the images are not uint8 [n,h,w,3] of the run's size.
         """
         shape = (self.image_size, self.image_size, 3)
-        crops = f': jvae.data.decode.preprocess(image, {shape[0]}, "center") crops and scales one'
+        crops = f': jvae.data.decode.preprocess(image, {shape[0]}, "{self.crop or "center"}") crops and scales one'
         if not hasattr(images, "ndim"):  # a list of arrays or of Pillow's images, say
             try:
                 listed = isinstance(images, list | tuple)

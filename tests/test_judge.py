@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from jvae.cli.main import main
 from jvae.data.packed import PackedStore
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.judge.judge import COLUMNS, Judge, score_judge
 from jvae.judge.net import FEATURES, JudgeNet, init_judge, widths
 from jvae.models.model import to_float
@@ -103,6 +103,8 @@ def test_the_seed_decides(store, judge, tmp_path):
         for a, b in zip(*map(jax.tree.leaves, (judge.variables, other.variables)), strict=True)
         if a.ndim > 1
     )
+    longer = train_judge(str(store.path), tmp_path / "other", SHORT.replace(seed=1, epochs=2.0), progress=False)
+    assert isinstance(longer, Judge)  # with the warm-up that it began with
 
 
 def test_two_devices_train_as_one_does_and_trace_once(store, run, tmp_path, traced_once, monkeypatch):
@@ -128,6 +130,16 @@ def test_it_is_a_run_like_any_other(store, run, judge, tmp_path):
     assert_same_judge(judge, train_judge(store, cut, SHORT, progress=False))  # it goes on where it was
     with Checkpoints(cut, read_only=True) as checkpoints:
         assert checkpoints.last_step == ending.total
+
+
+def test_images_of_another_crop_than_it_learnt_from_are_said(store, judge):
+    assert judge.crop == store.crop == "rendered"
+    judge.warn_unless_cut_alike(store)
+    squashed = dataclasses.replace(store, meta=dataclasses.replace(store.meta, source="celeba", crop="squash"))
+    with pytest.warns(
+        InputWarning, match="learnt from images of the crop rendered, and those of .* are cut by the crop squash"
+    ):
+        judge.warn_unless_cut_alike(squashed)
 
 
 def test_pure_functions_and_their_batches(store, judge):

@@ -30,6 +30,12 @@ def jvae_pack(*words: object) -> None:
     tyro.cli(function, args=left, config=(tyro.conf.OmitArgPrefixes,))
 
 
+def test_a_python_without_docstrings_packs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inspect, "getdoc", lambda _: None)  # as with PYTHONOPTIMIZE=2
+    jvae_pack("rendered", "--count", "40", "--size", "16", "--out", tmp_path / "store")
+    assert len(PackedStore.open(tmp_path / "store")) == 40
+
+
 def test_every_source_is_found_and_described() -> None:
     for name in SOURCES:
         assert callable(find_source(name))

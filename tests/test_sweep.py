@@ -103,7 +103,7 @@ def test_a_sweep_stops_and_resumes(swept, store, tmp_path):
     outcome = sweep(CONFIGS, store, out, progress=False)
     assert outcome.step == 14 and outcome.rows[1].failed
     np.testing.assert_allclose(losses(out / "plain"), losses(swept[0] / "plain"), rtol=1e-5)
-    again = sweep(CONFIGS, store, out, progress=False)  # finished: only scored
+    again = sweep(CONFIGS, str(store.path), out, progress=False)  # finished: only scored
     assert [row.test for row in again.rows] == [row.test for row in outcome.rows]
     train(CONFIGS["plain"].replace(steps=15), store, out / "plain", mesh=runs.ONE, progress=False)
     with pytest.raises(InputError, match=r"at different steps .*plain: 15"):

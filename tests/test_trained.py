@@ -10,6 +10,8 @@ import jvae
 from jvae.data.source import DataId
 from jvae.errors import InputError
 from jvae.evaluate.card import scorecard
+from jvae.latent.grids import neighbourhood
+from jvae.latent.trajectories import apply_vector
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.model import Encode, init_variables
 from jvae.trained import BATCH, ONE_CALL, TrainedModel, load_vectors, mean_kl
@@ -134,9 +136,25 @@ def test_vectors_are_of_the_checkpoint_they_were_estimated_with(run, model, tmp_
         load_vectors(run, model, tmp_path / "v.npz")
     with pytest.raises(InputError, match="the vectors are of twin at step 17"):
         scorecard(model, other, None, small_store(), kinds=[])  # type: ignore[arg-type]
-    of(None)
+    smile = AttributeVectors.load(tmp_path / "v.npz")["Smiling"]
+    z = np.zeros((1, 6), np.float32)
+    assert apply_vector(z, smile, [0, 1], model=changed).shape == (1, 2, 16, 16, 3)
+    for edit in (
+        lambda: apply_vector(z, smile, [1], model=model),
+        lambda: neighbourhood(z[0], smile, smile, [1], [1], model=model),
+    ):
+        with pytest.raises(InputError, match="the vector of Smiling was estimated with other weights than the model's"):
+            edit()
+    unknown = of(None)
     with pytest.raises(InputError, match="are of an unknown model"):
         load_vectors(run, model, tmp_path / "v.npz")
+    apply_vector(z, unknown["Smiling"], [1], model=model)  # of no weights that anybody knows
+
+
+def test_images_of_another_size_are_to_be_cropped_as_the_run_was(model):
+    squashed = TrainedModel(model.config, model.variables, data=DataId("celeba", "squash", "0"), mesh=model.mesh)
+    with pytest.raises(InputError, match=r"preprocess\(image, 16, \"squash\"\) crops and scales one"):
+        squashed.encode(np.zeros((1, 20, 20, 3), np.uint8))
 
 
 def test_pillows_images_of_any_mode_are_encoded_and_others_told_how_to_crop(model):
@@ -145,7 +163,7 @@ def test_pillows_images_of_any_mode_are_encoded_and_others_told_how_to_crop(mode
     np.testing.assert_array_equal(model.encode([*pictures[:2], pictures[2].convert("RGBA")]), model.encode(images))
     small = [picture.resize((30, 20)) for picture in pictures]
     for odd in (small, [*pictures, small[0]]):
-        with pytest.raises(InputError, match=r"preprocess\(image, 16, \"center\"\) crops and scales one"):
+        with pytest.raises(InputError, match=r"preprocess\(image, 16, \"rendered\"\) crops and scales one"):
             model.encode(odd)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from jvae.cli.settings import chosen, with_settings
 from jvae.cli.train import leave_if_stopped
 from jvae.config import Config
-from jvae.data.packed import PackedStore
 from jvae.judge.judge import JUDGE, MEASURES, Judge
 from jvae.runtime.processes import together
 from jvae.training.judge import train_judge
@@ -30,7 +29,7 @@ def main(cfg: Config, data: Path, out: Path) -> None:
       out: run directory to write; the judge is judge.npz in it.
     """
     with StopRequest() as stop:
-        judge = train_judge(PackedStore.open(data), out, cfg, stopped=lambda: stop.signum)
+        judge = train_judge(data, out, cfg, stopped=lambda: stop.signum)
     if not isinstance(judge, Judge):
         leave_if_stopped(judge, out)
         return

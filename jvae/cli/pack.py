@@ -95,7 +95,7 @@ def _command(make: Callable[..., Any]) -> Callable[..., None]:
     if "path" in own:
         parameters.insert(0, own["path"].replace(kind=inspect.Parameter.POSITIONAL_ONLY, annotation=Path))
     about = _described(pack_source) | _described(make) | _described(getattr(make, "__init__", make))
-    lines = [f"  {p.name}: {about[p.name]}" for p in parameters]
+    lines = [f"  {p.name}: {about.get(p.name, '')}" for p in parameters]
     setattr(main, "__signature__", inspect.Signature(parameters))  # noqa: B010
     main.__annotations__ = {p.name: p.annotation for p in parameters}
     main.__doc__ = f"Packs a source into a store: {_summary(make)}\n\nArgs:\n" + "\n".join(lines)

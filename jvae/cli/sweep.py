@@ -8,7 +8,6 @@ from jvae.cli.flags import Many
 from jvae.cli.settings import chosen, with_settings
 from jvae.cli.train import leave_if_stopped
 from jvae.config import Config
-from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.training.presets import PRESETS
 from jvae.training.stop import StopRequest
@@ -39,7 +38,7 @@ def main(cfg: Config, data: Path, out: Path, vary: Many[str] = (), shared_batche
     """
     configs = grid(cfg, **dict(map(_values, vary)))
     with StopRequest() as stop:
-        swept = sweep(configs, PackedStore.open(data), out, shared_batches=shared_batches, stopped=lambda: stop.signum)
+        swept = sweep(configs, data, out, shared_batches=shared_batches, stopped=lambda: stop.signum)
     leave_if_stopped(swept, out)
     print(sweep_table(swept.rows))
     if swept.images_per_s is not None:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,14 @@ def pack(
     )
     check_missing(found)
     return PackedStore.open(out)
+
+
+S = TypeVar("S")
+
+
+def opened(store: "S | str | os.PathLike[str]") -> "S | PackedStore":
+    """A store as it is, or the packed one that lies at a path."""
+    return PackedStore.open(store) if isinstance(store, str | os.PathLike) else store
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

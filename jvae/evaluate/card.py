@@ -194,6 +194,7 @@ def scorecard(
     """
     if vectors.origin.digest:
         check_origin(vectors, model)
+    judge.warn_unless_cut_alike(store)
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
     store.verify(rows)

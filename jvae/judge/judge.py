@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError, InputWarning, unknown
 from jvae.io.arrays import read_npz
 from jvae.io.fields import build, read_object
 from jvae.io.files import replacing
@@ -45,6 +46,7 @@ class Judge:
         accuracies with and without it; guessing: .5), auc (area under the ROC curve), and these three on softened
         images, "soft …".
       missing: attribute -> why it is not judged.
+      crop: how the images that it learnt from were cut, one of `jvae.data.decode.CROPS`; "" where that is not known.
       mesh: devices that it works on.
       logits_fn: pure function: variables, float32 [b,h,w,3] in [0, 1] → logits [b,a] float32.
       features_fn: pure function: the same → features [b,128] float32, which the logits are linear in.
@@ -59,9 +61,10 @@ class Judge:
         scores: pd.DataFrame,
         missing: Mapping[str, str] | None = None,
         *,
+        crop: str = "",
         mesh: Mesh | None = None,
     ) -> None:
-        self.attribute_names, self.image_size = tuple(attribute_names), image_size
+        self.attribute_names, self.image_size, self.crop = tuple(attribute_names), image_size, crop
         self.thresholds, self.scores, self.missing = np.asarray(thresholds, np.float64), scores, dict(missing or {})
         self.mesh = make_mesh() if mesh is None else mesh
         if problem := self._misfit(variables):
@@ -93,6 +96,16 @@ class Judge:
             raise InputError(f"images must be uint8 [n,{shape[0]},{shape[1]},3], not {images.dtype} {images.shape}")
         return batched_logits(self.logits_fn, self.variables, images, np.arange(len(images)), self.mesh, soft=soft)
 
+    def warn_unless_cut_alike(self, store: Any) -> None:
+        """An `InputWarning` where a store's images are cut in another way than those that the judge learnt from."""
+        if self.crop and self.crop != (crop := getattr(store, "crop", self.crop)):
+            warnings.warn(
+                f"the judge learnt from images of the crop {self.crop}, and those of {store.path} are cut by the crop "
+                f"{crop}: train a judge on the same store",
+                InputWarning,
+                stacklevel=2,
+            )
+
     def says(self, logits: np.ndarray) -> np.ndarray:
         """Which attributes are there, [...,a] bool, by the logits [...,a]."""
         return np.asarray(logits) >= self.thresholds
@@ -108,7 +121,7 @@ class Judge:
             np.savez(
                 file,
                 format=np.array(FORMAT),
-                about=np.array(json.dumps({"image_size": self.image_size, "missing": self.missing})),
+                about=np.array(json.dumps({"image_size": self.image_size, "missing": self.missing, "crop": self.crop})),
                 attribute_names=np.array(self.attribute_names, np.str_),
                 thresholds=self.thresholds,
                 scores=self.scores[list(COLUMNS)].to_numpy(np.float64),
@@ -143,7 +156,9 @@ class Judge:
             raise InputError(f"{path} is damaged: thresholds and scores are of other attributes")
         try:
             table = pd.DataFrame(scores, _index(names), COLUMNS)
-            return cls(names, about.image_size, _nested(npz), thresholds, table, about.missing, mesh=mesh)
+            return cls(
+                names, about.image_size, _nested(npz), thresholds, table, about.missing, crop=about.crop, mesh=mesh
+            )
         except InputError as error:
             raise InputError(f"{path} is damaged: {error}") from None
 
@@ -216,6 +231,7 @@ def score_judge(
 class _About:
     image_size: int
     missing: dict[str, str]
+    crop: str = ""
 
 
 def _index(names: Sequence[str]) -> pd.Index:

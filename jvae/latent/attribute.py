@@ -35,6 +35,7 @@ class AttributeVector:
         normal classes of one variance, with the rows' shares for priors.
       intercept: value of that logit at 0 along `unit`.
       split_half: cosine between the vectors of two halves of the rows; NaN without halves.
+      digest: of the weights that the latents came from, see `jvae.trained.TrainedModel.digest`; "" where not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class AttributeVector:
     slope: float = np.nan
     intercept: float = np.nan
     split_half: float = np.nan
+    digest: str = ""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """`vector` [d], so that NumPy takes the attribute vector for it."""
@@ -124,6 +126,15 @@ def check_factors(factors: Sequence[float] | np.ndarray) -> np.ndarray:
     if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
         raise InputError(f"factors must be one or more finite numbers, not {factors}")
     return found
+
+
+def check_same_weights(vector: AttributeVector, model: Any) -> None:
+    """Raises InputError where a vector and the model that is to decode its edits are known to be of other weights."""
+    if vector.digest and getattr(model, "digest", vector.digest) != vector.digest:
+        raise InputError(
+            f"the vector of {vector.name} was estimated with other weights than the model's, whose latents mean other "
+            "things: take the vectors of the model's own run, or estimate them with `jvae vectors`"
+        )
 
 
 def factor_names(factors: Sequence[float] | np.ndarray, unit: Unit) -> list[str]:

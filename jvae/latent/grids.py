@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.latent.attribute import AttributeVector, Unit
+from jvae.latent.attribute import AttributeVector, Unit, check_same_weights
 from jvae.latent.trajectories import Decodes, Trajectory, decoded, morph
 
 
@@ -123,13 +123,16 @@ def neighbourhood(
       [rows,columns,d] float32, `z` bit for bit where both factors are 0; with a model uint8 [rows,columns,h,w,3].
 
     Raises:
-      InputError: shapes that do not fit, no or not finite factors, an unknown unit.
+      InputError: shapes that do not fit, no or not finite factors, an unknown unit, or a model of other weights than
+        a vector's.
     """
     z, d_x, d_y = np.asarray(z, np.float32), len(vector_x.vector), len(vector_y.vector)
     if d_x != d_y:
         raise InputError(f"{vector_x.name} has {d_x} latents and {vector_y.name} {d_y}: take vectors of one run")
     if z.shape != (d_x,):
         raise InputError(f"z must be a latent [{d_x}], not {z.shape}")
+    for vector in (vector_x, vector_y):
+        check_same_weights(vector, model)
     down, right = vector_y.shift(z[None], factors_y, unit)[0], vector_x.shift(z[None], factors_x, unit)[0]
     shift = down[:, None] + right[None]  # [rows,columns,d]
     return decoded(np.where(shift == 0, z, z + shift).astype(np.float32), model)  # -0.0 + 0 would lose its sign

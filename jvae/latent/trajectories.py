@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
 from jvae.errors import InputError, unknown
-from jvae.latent.attribute import AttributeVector, Unit
+from jvae.latent.attribute import AttributeVector, Unit, check_same_weights
 
 Trajectory = Literal["lerp", "slerp", "gaussian"]
 FINE = 8  # points tried for each that `even_steps` gives
@@ -237,11 +237,13 @@ def apply_vector(
       [n,f,d] float32; with a model uint8 [n,f,h,w,3].
 
     Raises:
-      InputError: shapes that do not fit, no or not finite factors, an unknown unit.
+      InputError: shapes that do not fit, no or not finite factors, an unknown unit, or a model of other weights than
+        the vector's.
     """
     z, d = np.asarray(z, np.float32), len(vector.vector)
     if z.ndim != 2 or z.shape[1] != d:
         raise InputError(f"z must be latents [n,{d}], not {z.shape}")
+    check_same_weights(vector, model)
     shifted = (z[:, None] + vector.shift(z, factors, unit)).astype(np.float32)
     return decoded(shifted, model)
 

@@ -87,8 +87,9 @@ class AttributeVectors:
                 self.missing[name] = reason
                 continue
             n_with = int(self.totals.counts[i])
+            vector, error, sides = found.vectors[i], found.errors[i], (n_with, self.totals.n - n_with)
             self._vectors[name] = AttributeVector(
-                name, found.vectors[i], n_with, self.totals.n - n_with, found.errors[i], *along[i], float(halves[i])
+                name, vector, *sides, error, *along[i], float(halves[i]), self.origin.digest
             )
         self.notes = {self.attribute_names[i]: note for i, note in found.notes.items()}
 

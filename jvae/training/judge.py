@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import Config
-from jvae.data.packed import PackedStore
+from jvae.data.packed import PackedStore, opened
 from jvae.data.source import SPLITS
 from jvae.judge.judge import JUDGE, Judge, batched_logits, score_judge
 from jvae.judge.net import JudgeNet, Logits
@@ -18,11 +18,12 @@ from jvae.runtime.processes import is_main
 from jvae.training.checkpoint import restore_network
 from jvae.training.loop import Ending, train
 from jvae.training.presets import preset
+from jvae.training.run import read_config, steps_of
 from jvae.training.tasks.judge import judgeable
 
 
 def train_judge(
-    store: PackedStore,
+    store: PackedStore | str | os.PathLike[str],
     run: str | os.PathLike[str],
     cfg: Config | None = None,
     *,
@@ -35,7 +36,7 @@ def train_judge(
     A threshold is where the balanced accuracy on validation images, as they are and softened, is highest.
 
     Args:
-      store: of images and labels.
+      store: of images and labels, or the path of a packed one.
       run: the run directory, as of `train`; the judge goes there too, as judge.npz.
       cfg: None is the preset "judge".
       mesh: the devices; None takes all there are.
@@ -48,11 +49,13 @@ def train_judge(
     Raises:
       InputError: a split is empty or too small, no attribute can be judged, or see `train`.
     """
+    store = opened(store)
     cfg, mesh, run = cfg or preset("judge"), make_mesh() if mesh is None else mesh, Path(run)
     rows, *_ = (store.indices(split) for split in SPLITS)  # each is needed, the last when all is trained
     total = cfg.loop.total_steps(len(rows))
     if not cfg.optimizer.warmup_steps:
-        cfg = cfg.replace(warmup_steps=max(1, total // 10))
+        begun = read_config(run).optimizer.warmup_steps if steps_of(run) else 0  # for fewer or more steps, as may be
+        cfg = cfg.replace(warmup_steps=begun or max(1, total // 10))
     ending = train(cfg, store, run, mesh=mesh, progress=progress, stopped=stopped)
     if ending.step < ending.total:
         return ending
@@ -82,4 +85,4 @@ def finished_judge(store: PackedStore, run: Path, mesh: Mesh) -> Judge:
     thresholds = np.array([best_threshold(known[:, i], has[:, i]) for i in range(len(names))])
     test = attrs[store.indices("test")]
     scores = score_judge(names, thresholds, test, logits["test", False], logits["test", True])
-    return Judge(names, store.size, own, thresholds, scores, judgeable(store)[1], mesh=mesh)
+    return Judge(names, store.size, own, thresholds, scores, judgeable(store)[1], crop=store.crop, mesh=mesh)

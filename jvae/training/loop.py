@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config, LoopConfig
 from jvae.data.feed import Chunk, Feed
-from jvae.data.packed import PackedStore
+from jvae.data.packed import opened
 from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
@@ -94,8 +94,7 @@ def train(
         no whole checkpoint among those there are, or a loss that is not finite: its step is named, and the last good
         checkpoint stays.
     """
-    if isinstance(store, str | os.PathLike):
-        store = PackedStore.open(store)
+    store = opened(store)
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
     check_batch_size(cfg.loop.batch_size, mesh)

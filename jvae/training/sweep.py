@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
-from jvae.data.packed import PackedStore
+from jvae.data.packed import PackedStore, opened
 from jvae.data.source import SPLITS
 from jvae.errors import InputError
 from jvae.io.files import replacing
@@ -107,7 +107,7 @@ def _shown(value: Any) -> str:
 
 def sweep(
     configs: Mapping[str, Config],
-    store: PackedStore,
+    store: PackedStore | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     shared_batches: bool = False,
@@ -121,7 +121,7 @@ def sweep(
 
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
-      store: the images; the training split must fit on each device.
+      store: the images, or the path of a packed store; the training split must fit on each device.
       out: gets a run directory a config, and sweep.json, the rows.
       shared_batches: all runs see the batches of the first, which are then read once a step; otherwise each has the
         order of its own seed, and is the run that `train` would make of its config.
@@ -135,7 +135,7 @@ def sweep(
     """
     if not configs:
         raise InputError("a sweep of no models: give at least one config")
-    out, mesh = Path(out), make_model_mesh(len(configs), devices)
+    store, out, mesh = opened(store), Path(out), make_model_mesh(len(configs), devices)
     cfgs = {name: cfg.replace(image_size=store.size) for name, cfg in configs.items()}
     rows, *_ = (store.indices(split) for split in SPLITS)  # each is needed, the last when all is trained
     cfg = next(iter(cfgs.values()))

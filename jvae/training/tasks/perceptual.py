@@ -74,6 +74,7 @@ class PerceptualTask(VaeTask):
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
         judge = open_judge(self.judge, self.config.image_size)
+        judge.warn_unless_cut_alike(store)
         net = JudgeNet(len(judge.attribute_names), self.config.image_size, dtype=self.dtype)
         return dataclasses.replace(self, net=net, frozen=jax.device_get(judge.variables))
 
