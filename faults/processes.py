@@ -92,10 +92,11 @@ def killed(folder: Path, processes: int, count: int, steps: int = 200, seed: int
         time.sleep(rng.uniform(2, 25))  # from their start to the end of the run, on two cores
         started[victim].kill()
         ended = wait(started, here)
-        if ended[victim].code != -signal.SIGKILL:  # it was done before
+        others = [e for i, e in enumerate(ended) if i != victim]
+        all_done = done(out, steps) and all(e.code == 0 for e in others)  # it was about to leave
+        if ended[victim].code != -signal.SIGKILL or all_done:  # too late
             continue
         kills += 1
-        others = [e for i, e in enumerate(ended) if i != victim]
         longest = max(longest, *(e.seconds for e in others))
         if not all(_ended_well(e, victim) for e in others):
             failed += 1

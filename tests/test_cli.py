@@ -240,6 +240,11 @@ def test_a_number_that_jax_was_told_to_stop_at_is_one_line(monkeypatch, capsys):
         run(failing(nan), monkeypatch=monkeypatch)
 
 
+def test_a_warning_that_python_was_told_to_raise_is_one_line(monkeypatch, capsys):
+    assert run(failing(InputWarning("the warm-up is long")), monkeypatch=monkeypatch) == 2  # PYTHONWARNINGS=error
+    assert capsys.readouterr().err == "error: the warm-up is long\n"
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_tab_completes_commands_and_flags(monkeypatch, capsys, tmp_path):
     assert jvae("completion", "bash", monkeypatch=monkeypatch) == 0

@@ -341,3 +341,9 @@ def test_sigterm_in_the_script_saves_and_leaves(store, tmp_path):
     assert "the same command goes on" in out
     with Checkpoints(run, read_only=True) as checkpoints:
         assert checkpoints.last_step == max(r["step"] for r in read_metrics(run))
+
+
+def test_a_jax_that_compiles_nothing_is_refused_before_there_is_a_run(tmp_path):
+    with jax.disable_jit(), pytest.raises(InputError, match=r"JAX_DISABLE_JIT is set, .*: unset it"):
+        train(TINY, small_store(), tmp_path / "run", mesh=ONE, progress=False)
+    assert not (tmp_path / "run").exists()

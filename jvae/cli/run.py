@@ -65,7 +65,7 @@ def plainly(words: Sequence[str]) -> Iterator[list[str]]:
         except BrokenPipeError:  # what reads our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
-        except (InputError, OSError) as error:
+        except (InputError, InputWarning, OSError) as error:  # a warning where PYTHONWARNINGS makes errors of them
             if debug:
                 traceback.print_exc()
             print(f"error: {error}", file=sys.stderr)

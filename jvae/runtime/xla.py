@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from jvae.errors import InputError
 from jvae.io.files import tidy_all
 
 
@@ -25,6 +26,12 @@ def keep_compiled() -> None:
             tidy_all(Path(there))
     if "jax" in sys.modules:
         keep_whole()
+
+
+def check_compiles() -> None:
+    """Raises InputError where JAX was told not to compile: a chunk of training is one compiled program."""
+    if (jax := sys.modules.get("jax")) and jax.config.jax_disable_jit:
+        raise InputError("JAX_DISABLE_JIT is set, and training is a compiled program: unset it")
 
 
 def keep_whole() -> None:

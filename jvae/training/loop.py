@@ -19,6 +19,7 @@ from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.runtime.processes import Stopped, check_same, is_main
+from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
 from jvae.training.member import Member, Validation
 from jvae.training.run import Record
@@ -94,6 +95,7 @@ def train(
         no whole checkpoint among those there are, or a loss that is not finite: its step is named, and the last good
         checkpoint stays.
     """
+    check_compiles()
     store = opened(store)
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh

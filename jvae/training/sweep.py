@@ -27,6 +27,7 @@ from jvae.data.source import SPLITS
 from jvae.errors import InputError
 from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
+from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys
 from jvae.training.many import divided, sweep_chunk
@@ -135,6 +136,7 @@ def sweep(
     """
     if not configs:
         raise InputError("a sweep of no models: give at least one config")
+    check_compiles()
     store, out, mesh = opened(store), Path(out), make_model_mesh(len(configs), devices)
     cfgs = {name: cfg.replace(image_size=store.size) for name, cfg in configs.items()}
     rows, *_ = (store.indices(split) for split in SPLITS)  # each is needed, the last when all is trained
