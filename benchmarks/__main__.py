@@ -1,6 +1,7 @@
 """Every benchmark, each in a process of its own, and one table of what they found.
 
 python -m benchmarks --quick
+python -m benchmarks --gpu --minutes 9  # what a GPU is asked first: see gpu.py
 """
 
 import os
@@ -10,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import table, timing
-from jvae.cli.run import run
+from benchmarks import gpu, table, timing
+from jvae.cli.run import plainly, run
 from jvae.errors import InputError, unknown
 
 HERE = Path(__file__).parent
@@ -22,6 +23,8 @@ TAKE_FACES = ("recipe", "precision")
 
 def main(quick: bool = False, only: tuple[str, ...] = (), path: Path | None = None) -> None:
     """Runs the benchmarks, writes benchmarks/results/ and the tables of docs/benchmarks.md, and prints one table.
+
+    With --gpu, what a GPU is asked in its first minutes: see `python -m benchmarks --gpu --help`.
 
     Args:
       quick: fewer and shorter rounds: three minutes in all on two cores. Its rows go to benchmarks/results/quick/.
@@ -59,4 +62,8 @@ def main(quick: bool = False, only: tuple[str, ...] = (), path: Path | None = No
 
 
 if __name__ == "__main__":
-    run(main)
+    if "--gpu" in sys.argv:  # parsed without tyro, which a machine that is lent may lack
+        with plainly(sys.argv[1:]) as words:
+            gpu.main(words)
+    else:
+        run(main)

@@ -14,7 +14,6 @@ from PIL import Image
 from jvae.config import Config
 from jvae.data.packed import PackedStore
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
-from jvae.data.sources.celeba_builder import prepare
 from jvae.data.sources.rendered import RenderedFaces
 from jvae.errors import InputError
 from jvae.models.model import init_variables
@@ -93,6 +92,8 @@ def prepare_tfds(path: Path, data_dir: Path) -> Path:
     Raises:
       ImportError: TFDS is not installed, or a part it needs.
     """
+    from jvae.data.sources.celeba_builder import prepare  # here, so that what reads no TFDS runs without it
+
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return prepare(path, data_dir)
 

@@ -1,6 +1,7 @@
 """What the device could do: operations and bytes of a compiled function over rates measured on the same device."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,10 +25,14 @@ class Limits(NamedTuple):
 
 
 @functools.cache
-def limits(quick: bool = False) -> Limits:
+def limits(quick: bool = False, smallest: bool = False) -> Limits:
     """Measures the limits of the device: products of large matrices, and an array changed in place.
 
     float32 products are at JAX's default precision, as the model's are (TensorFloat-32 on a GPU that has it).
+
+    Args:
+      quick: fewer rounds.
+      smallest: arrays so small that the figures mean nothing, to try out what asks for them.
     """
     rounds = 3 if quick else 7
 
@@ -41,11 +46,11 @@ def limits(quick: bool = False) -> Limits:
         return measure(run, rounds=rounds).least
 
     def rate(dtype: str) -> float:
-        n = by_platform(1024, 8192)
+        n = 64 if smallest else by_platform(1024, 8192)
         x = jnp.full((n, n), 1 / n, dtype)  # its own square, so the numbers stay what they are
         return 4 * 2 * n**3 / least(lambda x: x @ x @ x @ x @ x, x)
 
-    x = jnp.ones(by_platform(2**25, 2**30), jnp.float32)  # far more than any cache
+    x = jnp.ones(2**16 if smallest else by_platform(2**25, 2**30), jnp.float32)  # far more than any cache
     return Limits(rate("float32"), rate("bfloat16"), 2 * x.nbytes / least(lambda x: x + 1, x))
 
 
@@ -55,6 +60,19 @@ def cost(compiled: Any) -> tuple[float, float]:
     if isinstance(found, list | tuple):  # one for each program, in older versions
         found = found[0]
     return float(found.get("flops", 0.0)), float(found.get("bytes accessed", 0.0))
+
+
+def written_flops(lowered: Any) -> float:
+    """Operations of `jax.jit(f).lower(…)`, as it is written; a loop's body counts once.
+
+    A GPU's convolutions and products end up as calls of libraries, of which the count of a compiled program knows
+    nothing. 0, and a line, where the backend does not count.
+    """
+    try:
+        return float((lowered.cost_analysis() or {}).get("flops", 0.0))
+    except (NotImplementedError, RuntimeError) as error:  # a limit by traffic alone is better than no figure
+        print(f"operations are not counted: {error}".splitlines()[0], file=sys.stderr)
+        return 0.0
 
 
 def limit_seconds(compiled: Any, limits: Limits, dtype: str, *, least_flops: float = 0.0) -> float:

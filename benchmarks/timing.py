@@ -47,6 +47,8 @@ class Row:
       versions: of Python and the packages.
       git: the commit, with "+" when files differ from it.
       command: that repeats the measurement.
+      card: what nvidia-smi said of the GPU when the row was measured; empty without one.
+      error: why there is no figure, in one line.
     """
 
     bench: str
@@ -65,6 +67,8 @@ class Row:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     git: str | None = None
     command: str = ""
+    card: dict[str, str] = dataclasses.field(default_factory=dict)
+    error: str | None = None
 
     @classmethod
     def from_json(cls, line: str) -> "Row":
@@ -93,7 +97,8 @@ class Timing(NamedTuple):
         return amount / self.median, amount / self.most, amount / self.least
 
 
-def _seconds(run: Run) -> float:
+def seconds(run: Run) -> float:
+    """That one call takes, by its own clock where it has one."""
     start = time.perf_counter()
     own = run()
     return time.perf_counter() - start if own is None else own
@@ -112,13 +117,13 @@ def in_turn(runs: Mapping[str, Run], *, rounds: int, warm: int = 1) -> dict[str,
     """
     first, times = {}, {name: [] for name in runs}
     for name, run in runs.items():
-        first[name] = _seconds(run)
+        first[name] = seconds(run)
         for _ in range(warm - 1):
-            _seconds(run)
+            seconds(run)
     names = list(runs)
     for i in range(rounds):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            times[name].append(_seconds(runs[name]))
+            times[name].append(seconds(runs[name]))
     return {
         name: Timing(max(0.0, first[name] - (m := statistics.median(t))), m, min(t), max(t), tuple(t))
         for name, t in times.items()

@@ -1,5 +1,6 @@
 """Training as `jvae.train` does it, without its checks, logs and checkpoints: what the benchmarks time."""
 
+import inspect
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from jvae.runtime.mesh import make_mesh, put, replicated
 from jvae.training.loop import run_keys
 from jvae.training.run import Record
 from jvae.training.state import State, init_state, state_shapes
-from jvae.training.step import Metrics, compile_chunk
+from jvae.training.step import Metrics, compile_chunk, train_chunk
 from jvae.training.task import Hyper, Task
 
 
@@ -36,7 +37,7 @@ class Trainer:
     def __init__(
         self, cfg: Config, images: Any, rows: np.ndarray | None = None, *, total_steps: int = 1_000_000
     ) -> None:
-        mesh = make_mesh()
+        mesh = self._mesh = make_mesh()
         self._chunk_steps, self._whole = cfg.loop.chunk_steps, replicated(mesh)
         init_key, order_key, self._key = run_keys(cfg.seed, mesh)
         rows = np.arange(len(images)) if rows is None else rows
@@ -63,6 +64,22 @@ class Trainer:
         """One chunk of steps, to its end."""
         metrics = self.dispatch(self.next_chunk())
         jax.block_until_ready((self.state, metrics))
+
+    def lowered(self, known_steps: bool = False) -> jax.stages.Lowered:
+        """The chunk's program as it is written, before XLA makes it what it runs.
+
+        Args:
+          known_steps: the chunk is always whole, and the compiler knows of how many steps.
+        """
+
+        written: Any = inspect.unwrap(train_chunk)
+
+        def chunk(state, chunk, count, *rest):
+            return written(state, chunk, self._chunk_steps if known_steps else count, *rest, mesh=self._mesh)
+
+        count = jax.ShapeDtypeStruct((), np.int32, sharding=self._whole)
+        args = (self.state, self.feed.shapes, count, self._key, self.task, self._hyper)
+        return jax.jit(chunk, donate_argnums=0).lower(*args)
 
     def close(self) -> None:
         """Ends the feed's thread."""

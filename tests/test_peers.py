@@ -22,6 +22,7 @@ from jvae.training.presets import preset
 from jvae.training.run import Record
 
 SMALL = preset("book").replace(image_size=16, widths=(4, 8, 8), latent_dim=5, batch_size=4)
+RESIDUAL = preset("residual64").replace(image_size=16, widths=(8, 16), blocks=(1, 2), latent_dim=5, batch_size=4)
 SAME = Common.of(SMALL)
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
 with_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra bench")
@@ -31,13 +32,12 @@ def count(tree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-@pytest.fixture(scope="module")
-def params() -> int:
-    return count(jax.eval_shape(Record(SMALL).task(make_mesh()).init, jax.random.key(0))["params"])
+def parameters(cfg) -> int:
+    return count(jax.eval_shape(Record(cfg).task(make_mesh()).init, jax.random.key(0))["params"])
 
 
-def test_plain_flax_has_our_parameters(params):
-    assert count(jax.eval_shape(functools.partial(plain_flax.init_state, SAME)).params) == params
+def test_plain_flax_has_our_parameters():
+    assert count(jax.eval_shape(functools.partial(plain_flax.init_state, SAME)).params) == parameters(SMALL)
 
 
 def test_plain_flax_learns():
@@ -57,7 +57,8 @@ def test_a_peer_is_told_the_settings_of_the_run():
 
 
 @with_torch
-def test_pytorch_has_our_parameters_and_shapes(params):
+@pytest.mark.parametrize("cfg", [SMALL, RESIDUAL], ids=["book", "residual"])
+def test_pytorch_has_our_parameters_and_shapes(cfg):
     code = (
         "import json, sys, torch\n"
         "from benchmarks.peers import pytorch as peer\n"
@@ -67,9 +68,9 @@ def test_pytorch_has_our_parameters_and_shapes(params):
         "print(sum(p.numel() for p in net.parameters()), *mean.shape, *logvar.shape,\n"
         "      *net.decode(mean, torch.channels_last).shape)\n"
     )
-    command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(SAME))]
+    command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(Common.of(cfg)))]
     done = subprocess.run(command, cwd=child.ROOT, capture_output=True, text=True, check=True)
-    assert list(map(int, done.stdout.split())) == [params, 3, 5, 3, 5, 3, 3, 16, 16]
+    assert list(map(int, done.stdout.split())) == [parameters(cfg), 3, 5, 3, 5, 3, 3, 16, 16]
 
 
 @with_torch

@@ -17,6 +17,7 @@ import torch  # pyright: ignore[reportMissingImports]  # the extra `bench` has i
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers.common import Common
+from benchmarks.peers.pytorch_residual import Residual
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -96,13 +97,13 @@ def autocast(dtype: str) -> torch.autocast:
     return torch.autocast(DEVICE.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def build(cfg: Common, settings: Settings) -> VAE:
+def build(cfg: Common, settings: Settings) -> VAE | Residual:
     """A fresh model on the device, initialised as Keras does."""
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 where there is some, as in JAX by default
     torch.backends.cudnn.allow_tf32 = True
-    net = VAE(cfg)
+    net = Residual(cfg) if cfg.blocks else VAE(cfg)
     for name, parameter in net.named_parameters():
         if parameter.ndim > 1:
             nn.init.xavier_uniform_(parameter)

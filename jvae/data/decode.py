@@ -8,7 +8,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import simplejpeg
 from PIL import Image, ImageOps
 
 from jvae.data.resize import resize
@@ -148,6 +147,8 @@ def _from_jpeg(data: bytes, size: int, crop: str) -> tuple[np.ndarray, int, int,
     pixels_at = data.find(b"\xff\xda\0")  # before which the Exif lies, however long the profiles ahead of it
     if not data.startswith(b"\xff\xd8\xff") or data.find(b"Exif\0\0", 0, pixels_at) >= 0:
         raise ValueError("not a JPEG, or one that may have to be turned")
+    import simplejpeg  # here, so that what reads no JPEG runs where it is not installed
+
     header: Any = simplejpeg.decode_jpeg_header(data)
     height, width = header[:2]
     if height * width > MOST_PIXELS or _scans(data, height * width) > MOST_SCANS:
@@ -235,6 +236,8 @@ def _damage(data: bytes) -> str:
     It is "" where there is nothing, or a few stray bytes at the end, or a scan that comes again; or where simplejpeg
     does not read this kind.
     """
+    import simplejpeg
+
     try:
         bare = _bare(data)
         header: Any = simplejpeg.decode_jpeg_header(bare)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from jvae.data.decode import check_crop, check_size, cores, decode
 from jvae.data.resize import TOGETHER, resize
@@ -106,6 +105,8 @@ def write_store(
     with locked(out.with_name(f".{out.name}.lock"), out), _new_directory(out, overwrite) as part:
         _check_space(out.parent, count * (size * size * 3 + 128))
         part.mkdir()
+        from tqdm import tqdm  # here, so that a store opens where it is not installed
+
         bar = tqdm(total=count, unit="image", unit_scale=True, desc="pack", disable=None if progress else True)
         with bar, contextlib.closing(_decoded(source, indices, size, crop, workers)) as blocks:
             meta = _write(part, blocks, source, size, crop, skip_bad, bar)
@@ -113,9 +114,7 @@ def write_store(
         read(part)
 
 
-def _write(
-    part: Path, blocks: Iterator[_Rows], source: Source, size: int, crop: str, skip_bad: bool, bar: tqdm
-) -> Meta:
+def _write(part: Path, blocks: Iterator[_Rows], source: Source, size: int, crop: str, skip_bad: bool, bar: Any) -> Meta:
     ids: list[str] = []
     splits: list[str] = []
     attrs: list[np.ndarray] = []

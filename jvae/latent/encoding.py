@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
@@ -172,6 +171,8 @@ def attribute_statistics(
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size} must be at least 1")
     mesh = model.mesh if mesh is None else mesh
+    from tqdm import tqdm  # here, so that the steps run where it is not installed
+
     size = min(batch_size, -(-len(indices) // 2))
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
     key = meshes.put(jax.random.key(seed), meshes.replicated(mesh))

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from tqdm import tqdm
-
 from jvae.errors import InputError
 from jvae.io.files import CHECKSUM, replacing, seal, unseal
 
@@ -105,6 +103,8 @@ class Progress:
     """
 
     def __init__(self, step: int, total: int, *, shown: bool) -> None:
+        from tqdm import tqdm  # here, so that the steps run where it is not installed
+
         self._bar = tqdm(total=total, initial=step, unit="step", disable=None if shown else True, dynamic_ncols=True)
         self._shown = shown
 
