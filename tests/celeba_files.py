@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from jvae.data.sources.celeba import ATTRIBUTES
+from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
+from jvae.errors import InputError
+
+TABLE, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
 
 # Both sides of each border of the official splits, and some between.
 NUMBERS = (1, 2, 3, 40, 162769, 162770, 162771, 170000, 182637, 182638, 200000, 202599)
@@ -104,3 +108,11 @@ def as_tfrecord(directory: Path, to: Path) -> Path:
         data = b"".join(struct.pack("<Q4x", len(record)) + record + bytes(4) for record in source)
         (to / f"{builder.info.name}-{split}.tfrecord-00000-of-00001").write_bytes(data)
     return to
+
+
+def said(root: Path) -> str:
+    """The one line that opening `root` fails with."""
+    with pytest.raises(InputError) as caught:
+        CelebAFolder(root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

@@ -12,23 +12,23 @@ from jvae.data.source import SPLITS
 from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder, splits_by_number
 from jvae.data.sources.folder import FolderSource
 from jvae.errors import InputError
-from tests.celeba_files import NAMES, SPLIT_OF, attribute_table, attributes, partition_table, write_celeba
-
-TABLE, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
+from tests.celeba_files import (
+    NAMES,
+    PARTITION,
+    SPLIT_OF,
+    TABLE,
+    attribute_table,
+    attributes,
+    partition_table,
+    said,
+    write_celeba,
+)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     write_celeba(tmp_path / "celeba")
     return tmp_path / "celeba"
-
-
-def said(root: Path) -> str:
-    """The one line that opening `root` fails with."""
-    with pytest.raises(InputError) as caught:
-        CelebAFolder(root)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def edit(path: Path, old: str, new: str) -> None:

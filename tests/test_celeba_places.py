@@ -11,24 +11,14 @@ from jvae.data.decoded import DecodedStore
 from jvae.data.packed import pack
 from jvae.data.source import SPLITS
 from jvae.data.sources.celeba import CelebAFolder
-from jvae.errors import InputError, InputWarning
-from tests.celeba_files import NAMES, partition_table, write_celeba
-
-TABLE, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
+from jvae.errors import InputWarning
+from tests.celeba_files import NAMES, PARTITION, TABLE, partition_table, said, write_celeba
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     write_celeba(tmp_path / "celeba")
     return tmp_path / "celeba"
-
-
-def said(root: Path) -> str:
-    """The one line that opening `root` fails with."""
-    with pytest.raises(InputError) as caught:
-        CelebAFolder(root)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
