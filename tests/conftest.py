@@ -49,7 +49,10 @@ COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
 # Files of half a minute and more begin first, so that no worker is left with one when the others have ended.
-LONGEST = ("train", "processes", "models", "tasks", "sweep", "judge", "pictures", "extending", "benchmarks", "recipe")
+LONGEST = (
+    *("train", "processes", "models", "tasks", "sweep", "judge", "pictures"),
+    *("extending", "benchmarks", "recipe", "gpu"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

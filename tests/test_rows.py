@@ -8,6 +8,7 @@ from jvae.data import packing
 from jvae.data.decoded import Decoded
 from jvae.data.packed import PackedStore, pack
 from jvae.data.source import Example
+from jvae.data.sources.rendered import RenderedFaces
 from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
 from jvae.latent.encoding import attribute_statistics
@@ -21,17 +22,17 @@ class Again:
     """The small store as a source."""
 
     name = "again"
-    attribute_names = small_store().attribute_names
+    attribute_names = RenderedFaces(1).attribute_names
 
     def __len__(self):
-        return len(small_store())
+        return 120
 
     def __getitem__(self, i):
         store = small_store()
         return Example(store.images[i], store.attrs[i], str(store.image_ids[i]), str(store.splits[i]))
 
 
-MASK = np.zeros(len(Again()), bool)
+MASK = np.zeros(120, bool)
 MASK[[3, 50, 119]] = True
 NAMED = [np.array([3, 50, 119]), [3, 50, -1], MASK, MASK.tolist()]
 
