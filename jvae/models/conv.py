@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jvae.runtime.xla import calls_libraries
+
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
 BLOCK_BYTES = 6 << 20
@@ -215,6 +217,31 @@ def _correlate_lax(x: jax.Array, y: jax.Array) -> jax.Array:
     return jax.linear_transpose(functools.partial(_down_lax, x), kernel)(y)[0]
 
 
+def _up_subpixels(y: jax.Array, w: jax.Array) -> jax.Array:
+    """`up` as a 2x2 convolution to the four pixels that come of each y: those before and after have their taps.
+
+    Along an axis, out[2i] = y[i−1]·w[2] + y[i]·w[0] and out[2i+1] = y[i−1]·0 + y[i]·w[1].
+    """
+    c, o = w.shape[2:]
+    taps = jnp.roll(jnp.pad(w, ((0, 1), (0, 1), (0, 0), (0, 0))), (2, 2), (0, 1))  # 2, none, 0, 1
+    kernel = taps.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 5, 1, 3, 4).reshape(2, 2, o, 4 * c)
+    return depth_to_space(lax.conv_general_dilated(y, kernel, (1, 1), ((1, 0), (1, 0)), dimension_numbers=LAYOUT), 2)
+
+
+def _correlate_taps(x: jax.Array, y: jax.Array) -> jax.Array:
+    """`correlate` as a matrix product a tap, each summed over GROUPS of the images, see `_correlate_product`."""
+    b, h, width, c = x.shape
+    groups = math.gcd(b, GROUPS) if jax.device_count() == 1 else 1
+    padded, outputs = jnp.pad(x, ((0, 0), *PADDING, (0, 0))), y.reshape(groups, -1, y.shape[3])
+
+    def tap(i: int, j: int) -> jax.Array:
+        inputs = lax.slice(padded, (0, i, j, 0), (b, i + h - 1, j + width - 1, c), (1, 2, 2, 1)).reshape(groups, -1, c)
+        products = jnp.einsum("gnc,gno->gco", inputs, outputs, preferred_element_type=jnp.float32)
+        return functools.reduce(jnp.add, products)
+
+    return jnp.stack([tap(i, j) for i in range(3) for j in range(3)]).reshape(3, 3, c, -1).astype(x.dtype)
+
+
 def _patches(x: jax.Array) -> jax.Array:
     """The 3x3 neighbourhoods that `down` reads, [b,h/2,w/2,9c]."""
     b, h, width, c = x.shape
@@ -292,18 +319,20 @@ def _interleave(first: jax.Array, second: jax.Array, third: jax.Array, axis: int
     return jnp.stack([first + jnp.pad(shifted, padding), second], axis=axis + 1).reshape(shape)
 
 
-# On a CPU, XLA lowers the dilated convolutions that the gradients would be to loops of its own (a kernel gradient takes
-# up to 30 times as long as its matrix product), and inside of a loop strided ones as well; matrix products stay fast.
+# On a CPU, XLA by itself lowers the dilated convolutions that the gradients would be to loops of its own (a kernel
+# gradient takes up to 30 times as long as its product), and inside of a loop strided ones as well; matrix products
+# stay fast. Libraries' kernels, which it has from 0.12 on, are fast for forward convolutions wherever they stand.
 def _down(x: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, w, cpu=_down_product, default=_down_lax)
+    return lax.platform_dependent(x, w, cpu=_down_lax if calls_libraries() else _down_product, default=_down_lax)
 
 
 def _up(y: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(y, w, cpu=_up_product, default=_up_lax)
+    return lax.platform_dependent(y, w, cpu=_up_subpixels if calls_libraries() else _up_product, default=_up_lax)
 
 
 def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, y, cpu=_correlate_product, default=_correlate_lax)
+    cpu = _correlate_taps if calls_libraries() else _correlate_product
+    return lax.platform_dependent(x, y, cpu=cpu, default=_correlate_lax)
 
 
 def _correlate_same(x: jax.Array, y: jax.Array) -> jax.Array:

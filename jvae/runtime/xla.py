@@ -1,12 +1,33 @@
-"""The programs that XLA compiled, kept on disk for the next start."""
+"""Whose kernels XLA calls, and the programs that it compiled, kept on disk for the next start."""
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
 
 from jvae.errors import InputError
 from jvae.io.files import tidy_all
+
+
+@functools.cache
+def calls_libraries() -> bool:
+    """Whether XLA has a library's kernels for convolutions on this CPU, found by compiling a small one.
+
+    From jaxlib 0.12 on it calls YNNPACK's, or oneDNN's where XLA_FLAGS say so. It asks for no kernels of its own then,
+    which are slow inside of a loop.
+    """
+    import jax
+    from jax import lax
+
+    if jax.default_backend() != "cpu":
+        return False
+    image, kernel = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((32, 32, 32, 32), (3, 3, 32, 64)))
+    convolve = functools.partial(
+        lax.conv_general_dilated, window_strides=(2, 2), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    compiled = jax.jit(convolve).lower(image, kernel).compile().as_text() or ""
+    return "__ynn_fusion" in compiled or "__onednn$convolution" in compiled
 
 
 def keep_compiled() -> None:
