@@ -17,6 +17,7 @@ from jvae.data.sources.celeba import ATTRIBUTES, CelebAFolder
 from jvae.data.sources.rendered import RenderedFaces
 from jvae.errors import InputError
 from jvae.models.model import init_variables
+from jvae.runtime.hashing import random_key
 from jvae.trained import TrainedModel
 
 
@@ -66,7 +67,7 @@ def images(path: Path | None, count: int, size: int = 64) -> np.ndarray:
 def untrained(cfg: Config) -> TrainedModel:
     """A model of `cfg` at its first parameters: as fast as a trained one."""
     init = jax.jit(functools.partial(init_variables, cfg.model.module(jnp.float32), cfg.model.image_size))
-    return TrainedModel(cfg, init(jax.random.key(0, impl="rbg")))
+    return TrainedModel(cfg, init(random_key(0)))
 
 
 def write_celeba(folder: Path, count: int, distinct: int = 128) -> None:

@@ -21,6 +21,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.models.loss import kl_per_dimension
 from jvae.models.model import Decode, Encode, Variables, latent_dim
 from jvae.render.tiles import decode_tiles
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
 from jvae.training.checkpoint import Which, checksums, restore_network
 from jvae.training.task import named
@@ -142,7 +143,7 @@ class TrainedModel:
         if latent == "mean" or not len(mean):
             return mean
         index = np.arange(len(mean))
-        return np.asarray(sample_rows(jax.random.key(seed), *jax.device_put((index, mean, logvar))))
+        return np.asarray(sample_rows(random_key(seed), *jax.device_put((index, mean, logvar))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Pictures of latents, by one decoder call for up to `ONE_CALL` of them, compiled once for each number.

@@ -15,6 +15,7 @@ import pandas as pd
 
 from jvae.judge.judge import Judge, score_judge
 from jvae.judge.net import JudgeNet, init_judge
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import make_mesh, put, replicated
 from jvae.training import loop
 from jvae.training.checkpoint import Checkpoints
@@ -71,7 +72,7 @@ def untrained_judge(store) -> Judge:
     attrs = store.attrs[:, [store.attribute(name) for name in names]]
     guesses = np.random.default_rng(0).normal(size=(2, *attrs.shape))
     scores = score_judge(names, np.zeros(len(names)), attrs, *guesses)
-    variables = jax.jit(functools.partial(init_judge, net))(jax.random.key(0, impl="rbg"))
+    variables = jax.jit(functools.partial(init_judge, net))(random_key(0))
     return Judge(names, store.size, variables, np.zeros(len(names)), scores, missing, mesh=ONE)
 
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import ive
 
 from jvae.judge.augment import augment, blur, blur_matrix, place_matrix, resample
+from jvae.runtime.hashing import random_key
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = random_key(0)
 
 
 @given(st.lists(st.floats(0, 6, width=32), min_size=3, max_size=3), st.sampled_from([4, 16, 64]))

@@ -20,6 +20,7 @@ from jvae.latent.encoding import attribute_statistics
 from jvae.latent.statistics import add_totals, totals
 from jvae.render.sheet import sheet
 from jvae.render.tiles import decode_tiles, to_uint8
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import make_mesh
 from jvae.training.presets import preset
 from tests.celeba_files import NAMES, write_celeba
@@ -66,7 +67,7 @@ def test_repeated_rows_end_where_an_array_does(rows):
 
 
 def test_a_feed_streams_repeated_rows(rows):
-    mesh, key = make_mesh(), jax.random.key(3, impl="rbg")
+    mesh, key = make_mesh(), random_key(3)
     images = Repeated(rows, 1_000)
     feed = Feed(
         images,  # pyright: ignore[reportArgumentType]

@@ -21,6 +21,7 @@ from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.model import init_variables
 from jvae.photo import eyes as eyes_module
 from jvae.photo.eyes import DetectedFace
+from jvae.runtime.hashing import random_key
 from jvae.trained import TrainedModel
 from jvae.training.presets import BOOK
 from tests.celeba_files import encode, picture
@@ -37,7 +38,7 @@ EYES = ("--eyes", "200", "180", "290", "186")
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
     fresh = functools.partial(init_variables, CFG.model.module(jnp.float32), CFG.model.image_size)
-    return TrainedModel(CFG, jax.jit(fresh)(jax.random.key(0, impl="rbg")))
+    return TrainedModel(CFG, jax.jit(fresh)(random_key(0)))
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from benchmarks.peers.common import Common
 from benchmarks.timing import Row
 from jvae.data.feed import Chunk
 from jvae.errors import InputError
+from jvae.runtime.hashing import random_key
 from jvae.training.presets import preset
 from jvae.training.run import Record
 from jvae.training.state import state_shapes
@@ -232,7 +233,7 @@ def test_the_train_chunk_for_cuda(name, small, dtype):
     cfg = preset(name).replace(image_size=16, latent_dim=4, batch_size=4, dtype=dtype, **small)
     task, hyper = Record(cfg).task(ONE), Hyper.of(cfg.optimizer, 10)
     chunk = Chunk(jax.ShapeDtypeStruct((8, 16, 16, 3), np.uint8), None, jax.ShapeDtypeStruct((2, 4), np.int32))
-    key = jax.eval_shape(lambda: jax.random.key(0, impl="rbg"))
+    key = jax.eval_shape(lambda: random_key(0))
     args = (state_shapes(task, hyper, ONE), chunk, jax.ShapeDtypeStruct((), np.int32), key, task, hyper)
     text = jax.export.export(train_chunk, platforms=["cuda"])(*args, mesh=ONE).mlir_module()
     assert "f64" not in text

@@ -7,6 +7,7 @@ from jvae.errors import InputError
 from jvae.evaluate import inception_net
 from jvae.evaluate.inception import Inception
 from jvae.evaluate.inception_net import InceptionV3, shapes
+from jvae.runtime.hashing import random_key
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_the_two_networks_differ_at_the_border_and_in_the_last_pooling():
 
     def pooled(**options):
         block = inception_net._Block("A", 32, **options)
-        variables = jax.jit(block.init)(jax.random.key(0, impl="rbg"), x)
+        variables = jax.jit(block.init)(random_key(0), x)
         branch = variables["params"]["branch_pool"]["conv"]["kernel"][0, 0]
         return np.asarray(jax.jit(block.apply)(variables, x))[0, ..., -32:], np.asarray(branch)
 

@@ -18,6 +18,7 @@ from jvae.errors import InputError
 from jvae.models.model import LOSSES, Decode, Encode, Posterior, Reconstruction, init_variables, train_pass
 from jvae.models.registry import MODELS
 from jvae.models.residual import Residual
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import make_mesh
 from jvae.trained import load
 from jvae.training.loop import train
@@ -25,7 +26,7 @@ from jvae.training.tasks.vae import Vae
 from tests.faces import small_store
 
 ONE = make_mesh(jax.devices()[:1])
-KEY = jax.random.key(0, impl="rbg")
+KEY = random_key(0)
 D = 5
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jvae.models import norm
-from jvae.runtime.hashing import key_words
+from jvae.runtime.hashing import key_words, random_key
 from tests.gradients import value_and_gradients
 
 EPSILON, SLOPE = 1e-3, 0.3
@@ -75,7 +75,7 @@ def test_dropout_rate_and_scale(rate):
 
 
 def test_what_dropout_drops_is_independent_of_place_and_step():
-    key = jax.random.key(7, impl="rbg")
+    key = random_key(7)
 
     @jax.jit
     def of_step(step):

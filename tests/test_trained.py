@@ -14,6 +14,7 @@ from jvae.latent.grids import neighbourhood
 from jvae.latent.trajectories import apply_vector
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.model import Encode, init_variables
+from jvae.runtime.hashing import random_key
 from jvae.trained import BATCH, ONE_CALL, TrainedModel, load_vectors, mean_kl
 from jvae.training.loop import train
 from jvae.training.run import Record, claim_run
@@ -190,9 +191,7 @@ def test_the_public_api_is_all_there():
 
 
 def test_models_of_fresh_variables_work_without_a_run():
-    variables = jax.jit(functools.partial(init_variables, TINY.model.module(jnp.float32), 16))(
-        jax.random.key(0, impl="rbg")
-    )
+    variables = jax.jit(functools.partial(init_variables, TINY.model.module(jnp.float32), 16))(random_key(0))
     assert TrainedModel(TINY, variables).decode(np.zeros((1, 6))).shape == (1, 16, 16, 3)
 
 

@@ -22,6 +22,7 @@ from jvae.judge.augment import blur
 from jvae.judge.net import Features, JudgeNet, Logits, init_judge
 from jvae.judge.ranking import balanced_accuracy, roc_auc
 from jvae.models.model import Variables, to_float
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import make_mesh, map_rows, put, replicated
 
 FORMAT = "jvae judge 1"
@@ -241,7 +242,7 @@ def _index(names: Sequence[str]) -> pd.Index:
 def _shapes(a: int, size: int) -> Any:
     """The variables of a judge of a attributes, as shapes."""
     net = JudgeNet(a, size)
-    return jax.eval_shape(functools.partial(init_judge, net), jax.random.key(0))
+    return jax.eval_shape(functools.partial(init_judge, net), random_key(0))
 
 
 def _flat(tree: Any) -> dict[str, Any]:

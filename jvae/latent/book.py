@@ -15,6 +15,7 @@ from jvae.io.arrays import row_numbers
 from jvae.latent.encoding import Encodes, Latent, check_finite, encode_step, start, stream
 from jvae.latent.statistics import Statistics, totals
 from jvae.latent.vectors import one_sided
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import put, replicated
 
 HEADER = "n : POS move : NEG move : distance : Δ distance"
@@ -96,7 +97,7 @@ def book_statistics(
 
     report = report or (lambda line: None)
     report(HEADER)
-    key = put(jax.random.key(seed), replicated(mesh))
+    key = put(random_key(seed), replicated(mesh))
     stats, first_bad = start(1, model.latent_dim, mesh)
     means = [np.zeros(model.latent_dim), np.zeros(model.latent_dim)]
     counts, moves, distance = [0, 0], [np.nan, np.nan], 0.0

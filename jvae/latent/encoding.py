@@ -14,6 +14,7 @@ from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
 from jvae.latent.statistics import Array, Statistics, init_statistics, update
 from jvae.runtime import mesh as meshes
+from jvae.runtime.hashing import random_key
 from jvae.runtime.processes import is_main
 
 Latent = Literal["mean", "sample"]
@@ -175,7 +176,7 @@ def attribute_statistics(
 
     size = min(batch_size, -(-len(indices) // 2))
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
-    key = meshes.put(jax.random.key(seed), meshes.replicated(mesh))
+    key = meshes.put(random_key(seed), meshes.replicated(mesh))
     half, first_bad = start(attrs.shape[1], model.latent_dim, mesh)
     other, _ = start(attrs.shape[1], model.latent_dim, mesh)
     queue: deque[jax.Array] = deque()

@@ -1,8 +1,10 @@
 """Randomness by hashing an index: no state, no stored bits, and every element is had alone, on whichever device."""
 
+import math
 from typing import Any
 
 import jax
+import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -30,6 +32,38 @@ def mix(index: Any, first: Any, second: Any) -> Any:
     h = (h ^ (h >> 16)) * np.uint32(0x7FEB352D) ^ second
     h = (h ^ (h >> 15)) * np.uint32(0x846CA68B)
     return h ^ (h >> 16)
+
+
+def _words(number: Any, words: jax.Array) -> jax.Array:
+    """The words of the key that a number makes of another's, [...,2]."""
+    number = jnp.asarray(number).astype(jnp.uint32)
+    return jnp.stack([mix(number, words[0], words[1]), mix(number, words[1], ~words[0])], -1)
+
+
+def _bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    index = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    bits = mix(index, words[0], words[1])
+    if bit_width == 64:
+        return bits.astype(jnp.uint64) << 32 | mix(index, words[1], words[0]).astype(jnp.uint64)
+    return (bits >> (32 - bit_width)).astype(f"uint{bit_width}")
+
+
+# JAX's "threefry2x32" and "rbg" take a CPU up to ten times as long to compile, and what "rbg" draws under vmap is not
+# what each of its keys would draw alone: models of a sweep would not be those that are trained by themselves.
+HASH = jax.extend.random.define_prng_impl(
+    key_shape=(2,),
+    seed=lambda seed: _words(seed, jnp.array([0x243F6A88, 0x85A308D3], jnp.uint32)),  # of the fraction of pi
+    split=lambda words, shape: _words(lax.iota(jnp.uint32, math.prod(shape)).reshape(shape), words),
+    random_bits=_bits,
+    fold_in=lambda words, number: _words(number, words),
+    name="jvae_hash",
+    tag="hash",
+)
+
+
+def random_key(seed: int) -> jax.Array:
+    """A key for `jax.random` whose draws are hashes: one short kernel each, under vmap and over devices as well."""
+    return jax.random.key(seed, impl=HASH)
 
 
 def shuffle(index: jax.Array, n: int, first: jax.Array, second: jax.Array) -> jax.Array:

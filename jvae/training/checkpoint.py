@@ -28,6 +28,7 @@ from jax.sharding import Mesh
 from jvae.errors import InputError, InputWarning
 from jvae.io.files import seal, unseal
 from jvae.models.model import Variables
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import replicated
 from jvae.runtime.processes import is_main, meet
 from jvae.training.run import CHECKPOINTS, Record, move_aside, read_record, steps_of
@@ -271,7 +272,7 @@ def restore_network(
       InputError: no run directory, no checkpoint in it, or a run of a task that has no such network.
     """
     record = read_record(run)
-    shapes = jax.eval_shape(record.task(mesh).init, jax.random.key(0))
+    shapes = jax.eval_shape(record.task(mesh).init, random_key(0))
     if name not in shapes["params"]:
         raise InputError(f"{run} is a run of the preset {record.config.preset}, which trains no {what}: give another")
     whole = replicated(mesh)

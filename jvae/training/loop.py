@@ -17,6 +17,7 @@ from jvae.data.feed import Chunk, Feed
 from jvae.data.packed import opened
 from jvae.data.source import Store
 from jvae.errors import InputError
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.runtime.processes import Stopped, check_same, is_main
 from jvae.runtime.xla import check_compiles
@@ -276,9 +277,5 @@ def _solve(
 
 
 def run_keys(seed: int, mesh: Mesh) -> jax.Array:
-    """Keys [3] of the parameters, the order of the images, and the steps.
-
-    Of the implementation "rbg": a draw of the default takes XLA seconds to compile on a CPU (jax 0.10: a uniform array
-    2.6 s against 0.1 s), and accelerators longer to run.
-    """
-    return put(jax.random.split(jax.random.key(seed, impl="rbg"), 3), replicated(mesh))
+    """Keys [3] of the parameters, the order of the images, and the steps."""
+    return put(jax.random.split(random_key(seed), 3), replicated(mesh))

@@ -8,47 +8,15 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.extend.random
-import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh
 
 from jvae.data.feed import Batch, chunk_order
+from jvae.runtime.hashing import HASH
 from jvae.runtime.mesh import on_accelerator, over_models
 from jvae.training.state import State
 from jvae.training.step import Metrics, train_steps
 from jvae.training.task import Hyper, Task
-
-
-def _rbg(data: jax.Array) -> jax.Array:
-    return jax.random.wrap_key_data(data, impl="rbg")
-
-
-def _random_bits(data: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    @custom_vmap
-    def draw(data: jax.Array) -> jax.Array:
-        return jax.random.bits(_rbg(data), shape, jnp.dtype(f"uint{bit_width}"))
-
-    @draw.def_vmap
-    def _(size: int, batched: Any, datas: jax.Array) -> tuple[jax.Array, bool]:
-        return jnp.stack([draw(datas[i]) for i in range(size)]), True
-
-    return draw(data)
-
-
-# The keys of "rbg", drawn from one by one: under vmap "rbg" itself draws every lane from the first key, and a model
-# would not be the one that is trained alone.
-ONE_BY_ONE = jax.extend.random.define_prng_impl(
-    key_shape=(4,),
-    seed=lambda seed: jax.random.key_data(jax.random.key(seed, impl="rbg")),
-    split=lambda data, shape: jax.random.key_data(jax.random.split(_rbg(data), shape)),
-    random_bits=_random_bits,
-    fold_in=lambda data, number: jax.random.key_data(jax.random.fold_in(_rbg(data), number)),
-    name="rbg_one_by_one",
-    tag="rbg1",
-)
-
 
 Numbers = list[Any]
 """The scalars of a task and its hyperparameters: what runs of one sweep may differ in, [m] each of m runs."""
@@ -99,8 +67,8 @@ def sweep_chunk(
 
     Args:
       state: of the runs, every leaf [m,…], split over the devices; donated.
-      step_keys: uint32 [m,4], the data of each run's key.
-      order_keys: uint32 [m,4], likewise of the order of the images; or [4], and all runs see the same batches.
+      step_keys: uint32 [m,2], the data of each run's key.
+      order_keys: uint32 [m,2], likewise of the order of the images; or [2], and all runs see the same batches.
       numbers: see `divided`, every one [m].
       data: every training image and its labels, [n,…], whole on every device, as is what follows.
       arrays: see `divided`.
@@ -117,7 +85,7 @@ def sweep_chunk(
     own_order = order_keys.ndim == 2
 
     def one(state, step_key, order_key, numbers, data, arrays, step, count):
-        wrap = partial(jax.random.wrap_key_data, impl=ONE_BY_ONE)
+        wrap = partial(jax.random.wrap_key_data, impl=HASH)
         order = chunk_order(wrap(order_key), step, n=len(data.images), b=b, k=k)  # [k,b]
         task, hyper = assembled(structure, numbers, arrays)
 

@@ -9,6 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from jvae.models.model import Variables
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import replicated
 from jvae.training.task import Hyper, Task
 
@@ -63,6 +64,6 @@ def init_state(task: Task, key: jax.Array, hyper: Hyper, *, mesh: Mesh) -> State
 
 def state_shapes(task: Task, hyper: Hyper, mesh: Mesh) -> State:
     """What `init_state` gives, as `jax.ShapeDtypeStruct` instead of arrays: nothing is compiled."""
-    key = jax.eval_shape(lambda: jax.random.key(0, impl="rbg"))
+    key = jax.eval_shape(lambda: random_key(0))
     state = jax.eval_shape(functools.partial(init_state, mesh=mesh), task, key, hyper)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), state)

@@ -12,6 +12,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jvae.data.feed import Batch, Chunk, select
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import replicated
 from jvae.training.state import State, averaged
 from jvae.training.task import Hyper, Task
@@ -123,7 +124,7 @@ def compile_chunk(state: State, chunk: Chunk, task: Task, hyper: Hyper, mesh: Me
       mesh: the devices.
     """
     whole = replicated(mesh)
-    rest = jax.eval_shape(lambda *given: (jnp.int32(0), jax.random.key(0, impl="rbg"), *given), task, hyper)
+    rest = jax.eval_shape(lambda *given: (jnp.int32(0), random_key(0), *given), task, hyper)
     rest = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), rest)
     leaves, structure = jax.tree.flatten((state, chunk, *rest))
     described = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for x in leaves)

@@ -199,7 +199,7 @@ class _Many:
         images = to_devices(store.images, rows, mesh, instead="fewer or smaller ones: a sweep does not stream")
         labels = put(Columns(store, task.labels)[rows], replicated(mesh)) if task.labels else None
         of_seed = (run_keys(member.cfg.seed, first_device(mesh)) for member in members)
-        keys = np.stack([jax.device_get(jax.random.key_data(three)) for three in of_seed])  # [m,3,4]
+        keys = np.stack([jax.device_get(jax.random.key_data(three)) for three in of_seed])  # [m,3,2]
         numbers, arrays, structure = divided([member.task for member in members], hypers)
         split, whole = along_models(mesh), replicated(mesh)
         own = jax.device_put((keys[:, 2], keys[0, 1] if shared_batches else keys[:, 1], numbers),

@@ -13,6 +13,7 @@ from jvae.data.source import Store
 from jvae.io.arrays import row_numbers
 from jvae.latent.encoding import stream
 from jvae.models.model import Variables
+from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import put, replicated
 from jvae.training.task import Task
 
@@ -56,7 +57,7 @@ def score(
     size = min(batch_size, len(indices))
     labels: Any = Columns(store, task.labels) if task.labels else np.zeros((len(store), 0), bool)
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
-    key = put(jax.random.key(seed), replicated(mesh))
+    key = put(random_key(seed), replicated(mesh))
     task = put(task, replicated(mesh))
     found: list[dict[str, jax.Array]] = []
     for images, attrs, rows, mask in stream(store.images, labels, groups, size, mesh):
