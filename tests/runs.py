@@ -66,14 +66,14 @@ def last_state(run, cfg=TINY):
 
 
 def untrained_judge(store) -> Judge:
-    """A judge of what can be judged in a store, that guesses."""
+    """A judge of what can be judged in a store, that guesses; it sees no attribute in any face."""
     names, missing = judgeable(store)
     net = JudgeNet(len(names), store.size)
     attrs = store.attrs[:, [store.attribute(name) for name in names]]
     guesses = np.random.default_rng(0).normal(size=(2, *attrs.shape))
     scores = score_judge(names, np.zeros(len(names)), attrs, *guesses)
     variables = jax.jit(functools.partial(init_judge, net))(random_key(0))
-    return Judge(names, store.size, variables, np.zeros(len(names)), scores, missing, mesh=ONE)
+    return Judge(names, store.size, variables, np.full(len(names), 100.0), scores, missing, mesh=ONE)
 
 
 def stop_after(chunks):

@@ -230,7 +230,8 @@ def test_a_scorecard_leaves_out_kinds_for_which_there_is_no_attribute(capsys):
 
 def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     judge, out = tmp_path / "judge.npz", tmp_path / "card"
-    untrained_judge(small_store()).save(judge)
+    judging = untrained_judge(small_store())
+    judging.save(judge)
     words = (
         f"--judge {judge} --edits 4 --least-auc 0 --attributes Male Smiling --truth 3 --keep Young --out {out}".split()
     )
@@ -247,6 +248,12 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
         names = [n for n in card["edits"][kind] if all(n in other for other in card["edits"].values())]
         assert row["attributes"] == len(names)
     assert {path.name for path in out.iterdir()} == {"scorecard.json", "attributes.csv", "page.png", "leakage.png"}
+    judging.thresholds -= 200
+    judging.save(tmp_path / "sees-all.npz")
+    words[1] = str(tmp_path / "sees-all.npz")
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "scorecard", with_vectors, *words)
+    assert "sees Male, Smiling in every face that is labelled without" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "scorecard", with_vectors, "--judge", str(judge), "--edits", "1")
     with pytest.raises(SystemExit, match="2"):

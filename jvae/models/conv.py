@@ -26,7 +26,7 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
 BLOCK_BYTES = 6 << 20
 GROUPS = 4
-FEW = 8  # images whose kernel gradient is one convolution
+FEW = {False: 8, True: 16}  # images whose kernel gradient is one convolution, as XLA's own kernels or a library's
 
 
 @jax.custom_vjp
@@ -174,15 +174,18 @@ def _correlate_same_lax(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _correlate_same_blocks(x: jax.Array, y: jax.Array) -> jax.Array:
-    """The adjoint of `same` in its kernel, FEW images at a time: channels as the batch, images as the channels.
+    """The adjoint of `same` in its kernel, a few images at a time: channels as the batch, images as the channels.
 
     That is the convolution which autodiff gives, but in the one layout for which XLA has a fast kernel inside of loops
     as well: on two cores 32 images of 16x16x64 take 7 ms, their matrix product 20 and autodiff's convolution, inside of
-    a loop, 1,250. All images at once would leave the caches. A batch that is split over devices is one block: the
-    blocks would cross between devices one by one.
+    a loop, 1,250. The side with more channels gives those that come out: 12 of them would leave most of a vector empty.
+    All images at once would leave the caches. A batch that is split over devices is one block: the blocks would cross
+    between devices one by one.
     """
-    b = x.shape[0]
-    blocks = -(-b // FEW) if jax.device_count() == 1 else 1
+    if x.shape[3] > y.shape[3]:
+        return _correlate_same_blocks(y, x)[::-1, ::-1].swapaxes(2, 3)
+    b, few = x.shape[0], FEW[calls_libraries()]
+    blocks = -(-b // few) if jax.device_count() == 1 else 1
     size = -(-b // blocks)
     padding = ((0, size * blocks - b), (0, 0), (0, 0), (0, 0))  # images of zeros, which add nothing
     xs, ys = (jnp.pad(v, padding).reshape(size, blocks, *v.shape[1:]) for v in (x, y))
