@@ -93,15 +93,15 @@ def test_what_dropout_drops_is_independent_of_place_and_step():
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("groups", [1, 2, 6])
-def test_group_norm_is_that_of_flax(groups, dtype):
+def test_group_norm_and_silu_are_those_of_flax(groups, dtype):
     x, scale, bias, gradient = arrays((3, 4, 5, 6), dtype)
     plain = nn.GroupNorm(num_groups=groups, epsilon=EPSILON)
 
     def theirs(x, scale, bias):
-        return plain.apply({"params": {"scale": scale, "bias": bias}}, x.astype(jnp.float32))
+        return nn.silu(plain.apply({"params": {"scale": scale, "bias": bias}}, x.astype(jnp.float32)))
 
     def ours(x, scale, bias):
-        return norm.group_norm(x, scale, bias, groups, EPSILON)
+        return norm.group_norm_activate(x, scale, bias, groups, EPSILON, nn.silu)
 
     found = value_and_gradients(ours, x, scale, bias, gradient)
     expected = value_and_gradients(theirs, x, scale, bias, gradient.astype(jnp.float32))

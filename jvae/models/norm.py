@@ -1,4 +1,4 @@
-"""Normalisation. BatchNorm, LeakyReLU and Dropout as one function with its own gradient; and GroupNorm.
+"""Normalisation: BatchNorm, LeakyReLU and Dropout, and GroupNorm and an activation, as functions with their gradients.
 
 Differentiated piece by piece, the first three keep four arrays of the activations' size for the backward pass, and
 dropout's random bits besides. Here only x is kept: the rest follows from a line per channel and is computed again.
@@ -6,6 +6,7 @@ dropout's random bits besides. Here only x is kept: the rest follows from a line
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -97,8 +98,10 @@ def _backward(epsilon, slope, rate, saved, gradient):
 _norm_activate.defvjp(_forward, _backward)
 
 
-def group_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, epsilon: float) -> jax.Array:
-    """GroupNorm (Wu and He 2018, equation 7): every image by itself, by the mean and variance of groups of channels.
+def group_norm_activate(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, epsilon: float, activation: Callable[[Any], Any]
+) -> jax.Array:
+    """An activation of GroupNorm (Wu and He 2018, equation 7): every image by the statistics of groups of its channels.
 
     Args:
       x: [b,h,w,c]; the mean and variance are float32 whatever its dtype.
@@ -106,20 +109,54 @@ def group_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, groups: int, eps
       bias: [c] float32.
       groups: of c / groups channels each.
       epsilon: added to the variance.
+      activation: of each value, differentiable.
 
     Returns:
       [b,h,w,c], of x's dtype.
     """
-    b, c = x.shape[0], x.shape[3]
+    return _group_norm_activate(x, scale, bias, groups, epsilon, activation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _group_norm_activate(x, scale, bias, groups, epsilon, activation):
+    return _group_forward(x, scale, bias, groups, epsilon, activation)[0]
+
+
+def _group_forward(x, scale, bias, groups, epsilon, activation):
+    # A line in x for each image and channel: one pass over x for the sums, and one for the rest.
     x32 = x.astype(jnp.float32)
+    mean, square = (_of_groups(jnp.mean(value, (1, 2)), groups) for value in (x32, jnp.square(x32)))  # [b,c]
+    inverse = lax.rsqrt(jnp.maximum(square - mean * mean, 0) + epsilon)
+    a = inverse * scale.reshape(1, -1)
+    line = _images(a) * x32 + _images(bias.reshape(1, -1) - mean * a)
+    return activation(line).astype(x.dtype), (x, mean, inverse, scale, bias)
 
-    def mean_of_group(value: jax.Array) -> jax.Array:  # [b,h,w,c] -> [b,1,1,c]
-        by_channel = jnp.mean(value, (1, 2)).reshape(b, groups, -1)  # over h and w first, where channels lie together
-        return jnp.repeat(jnp.mean(by_channel, 2), c // groups, axis=1).reshape(b, 1, 1, c)
 
-    centred = x32 - mean_of_group(x32)
-    a = lax.rsqrt(mean_of_group(jnp.square(centred)) + epsilon) * _channels(scale)
-    return (centred * a + _channels(bias)).astype(x.dtype)
+def _group_backward(groups, epsilon, activation, saved, gradient):
+    x, mean, inverse, scale, bias = saved
+    x32, a, n = x.astype(jnp.float32), inverse * scale.reshape(1, -1), math.prod(x.shape[1:3])
+    _, turn = jax.vjp(activation, _images(a) * x32 + _images(bias.reshape(1, -1) - mean * a))
+    (dline,) = turn(gradient.astype(jnp.float32))
+    total = jnp.sum(dline, (1, 2))  # [b,c]
+    along = inverse * (jnp.sum(dline * x32, (1, 2)) - mean * total)  # of dline·x̂
+    # a · dline − x̂'s part of it and its mean over the group, as a line in x
+    slope = -inverse * inverse * _of_groups(scale.reshape(1, -1) * along, groups) / n
+    shift = -inverse * _of_groups(scale.reshape(1, -1) * total, groups) / n - slope * mean
+    dx = dline * _images(a) + x32 * _images(slope) + _images(shift)
+    return dx.astype(x.dtype), along.sum(0), total.sum(0)
+
+
+_group_norm_activate.defvjp(_group_forward, _group_backward)
+
+
+def _of_groups(value: jax.Array, groups: int) -> jax.Array:
+    """The mean over each group's channels, for every channel: [b,c] -> [b,c]."""
+    b, c = value.shape
+    return jnp.repeat(jnp.mean(value.reshape(b, groups, -1), 2), c // groups, axis=1)
+
+
+def _images(v: jax.Array) -> jax.Array:
+    return v.reshape(v.shape[0], 1, 1, -1)
 
 
 def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:

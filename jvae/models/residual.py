@@ -6,6 +6,7 @@ Blocks are pre-activated (He et al. 2016, "Identity mappings in deep residual ne
 identity (Zhang et al. 2019, "Fixup initialization"), so that they train without normalisation too.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from jvae.models.model import Posterior
 STEM = 4  # pixels a side that are one place at the first resolution
 SLOPE = 0.2  # of LeakyReLU below 0
 EPSILON = 1e-5
-ACTIVATIONS = ("silu", "leaky_relu")
+ACTIVATIONS = {"silu": nn.silu, "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=SLOPE)}
 NORMS = ("group", "none")
 
 
@@ -56,7 +57,7 @@ class Residual(ModelConfig):
             raise InputError(f"blocks={self.blocks}: give one number, 0 or more, for each of widths={self.widths}")
         self.check_at_least(1, "head_width", "latent_dim", "groups")
         self.check_choice("norm", NORMS)
-        self.check_choice("activation", ACTIVATIONS)
+        self.check_choice("activation", tuple(ACTIVATIONS))
         for width in self.widths:
             if self.norm == "group" and width % self.groups:
                 raise InputError(f"groups={self.groups} does not divide widths={self.widths}")
@@ -84,14 +85,8 @@ class Activate(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, c)
         if self.cfg.norm == "group":
             scale = self.param("scale", nn.initializers.ones, c)
-            x = norm.group_norm(x, scale, bias, self.cfg.groups, EPSILON)
-        else:
-            x = x + bias.astype(x.dtype).reshape(1, 1, 1, -1)
-        return _activation(self.cfg, x)
-
-
-def _activation(cfg: Residual, x: jax.Array) -> jax.Array:
-    return nn.silu(x) if cfg.activation == "silu" else nn.leaky_relu(x, SLOPE)
+            return norm.group_norm_activate(x, scale, bias, self.cfg.groups, EPSILON, ACTIVATIONS[self.cfg.activation])
+        return ACTIVATIONS[self.cfg.activation](x + bias.astype(x.dtype).reshape(1, 1, 1, -1))
 
 
 class Block(nn.Module):
@@ -175,7 +170,7 @@ class Decoder(nn.Module):
             if i:
                 x = Enlarge(2, cfg.widths[i - 1], self.dtype, name=f"up_{i}")(x)
         x = Activate(cfg, name="norm")(x)
-        x = _activation(cfg, Enlarge(STEM, cfg.head_width, self.dtype, name="head")(x))  # [b,h,w,head_width]
+        x = ACTIVATIONS[cfg.activation](Enlarge(STEM, cfg.head_width, self.dtype, name="head")(x))  # [b,h,w,head_width]
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, cfg.head_width, 3)).astype(self.dtype)
         x = conv.depth_to_space(conv.same_of_few(conv.space_to_depth(x, 2), kernel), 2)  # [b,h,w,3]
         bias = self.param("bias", nn.initializers.zeros, (3,))
