@@ -6,9 +6,13 @@
 # make env     only the virtual environment, .venv; the others make it when it is missing or out of date
 # make clean   removes all of that but data/ and runs/
 #
-# PYTHON=python3.12 chooses the interpreter (3.11 or newer), EXTRA=cuda (or tpu, or cuda,bench) more packages.
+# PYTHON=python3.11 chooses the interpreter (3.11 or newer), EXTRA=cuda (or tpu, or cuda,bench) more packages.
 
-PYTHON ?= python3
+# python3, or the newest there is where that one is older than 3.12, from which on jax calls a library's convolutions.
+newest := for p in python3 python3.13 python3.12; do \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo $$p; exit; }; done; \
+	echo python3
+PYTHON ?= $(shell $(newest))
 EXTRA ?=
 ARGS ?=
 
