@@ -92,7 +92,8 @@ def test_same_of_a_batch_that_is_split_over_devices():
 def test_groups_of_images_sum_to_the_whole(b, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is not grouped
     x, _, y = arrays(b, 6, 4, 3, 5)
-    close(jax.jit(conv._correlate_product)(x, y), jax.jit(conv._correlate_lax)(x, y))
+    for form in (conv._correlate_product, conv._correlate_taps):
+        close(jax.jit(form)(x, y), jax.jit(conv._correlate_lax)(x, y))
 
 
 @pytest.mark.parametrize("b", [1, 3, 4, 8])
@@ -104,11 +105,13 @@ def test_blocks_of_images_are_put_together_in_order(b, monkeypatch):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_lowering_is_the_same_function(shape):
-    # the forms of other platforms run on this one too
+    # the forms of other platforms and versions run on this one too
     x, w, y = arrays(*shape)
     close(jax.jit(conv._down_product)(x, w), jax.jit(conv._down_lax)(x, w))
-    close(jax.jit(conv._up_product)(y, w), jax.jit(conv._up_lax)(y, w))
-    close(jax.jit(conv._correlate_product)(x, y), jax.jit(conv._correlate_lax)(x, y))
+    for up in (conv._up_product, conv._up_subpixels):
+        close(jax.jit(up)(y, w), jax.jit(conv._up_lax)(y, w))
+    for correlate in (conv._correlate_product, conv._correlate_taps):
+        close(jax.jit(correlate)(x, y), jax.jit(conv._correlate_lax)(x, y))
 
 
 def test_bfloat16_stays_bfloat16():
