@@ -165,5 +165,8 @@ def test_dlib_comes_first_where_it_is(monkeypatch):
 
 
 @pytest.mark.skipif(not landmarks.dlib_is_there(), reason="needs the extra identity")
-def test_dlib_finds_no_eyes_in_nothing():
+def test_dlib_finds_the_eyes_of_every_rendered_face():
+    for image in portraits(8, SIDE):  # of which the cascades find six
+        (eyes,) = landmarks.dlib_eyes(np.asarray(Image.fromarray(image).convert("L")))
+        assert max(abs(at - eye) for at, eye in zip(eyes, DRAWN, strict=True)) < 0.2 * DRAWN.apart
     assert landmarks.dlib_eyes(np.full((80, 120), 128, np.uint8)) == []
