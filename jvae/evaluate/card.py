@@ -266,6 +266,7 @@ def scorecard(
     own = None
     if describe:
         some = np.unique(np.linspace(0, n - 1, photographs).round().astype(int))
+        report(f"looking for {len(some):,} faces among their photographs, by {describe[0]}")
         both = {kind: (used[kind], found) for kind, found in edits.items()}
         real = store.read(rows[some])
         own = score_identity(model, describe, real, z[some], reconstructions[some], attrs[some], both)
