@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from jvae.evaluate.card import Scorecard
 from jvae.evaluate.edits import FACTORS, Edit
+from jvae.evaluate.identity import Identity, Kept
 from jvae.latent.kinds import Kind
 
 FEW = len(FACTORS)
@@ -77,6 +80,21 @@ def test_lines_on_the_rest(card):
     assert judge.startswith("judge: 3 of 1 attributes judged; over all of them accuracy 0.800, balanced 0.700")
     assert reconstruction.endswith("squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim")
     assert samples == "Fréchet distance in the features of the judge: the prior 3.00"
+
+
+def test_who_they_are(card):
+    edits = {Kind(): {"a": Kept(9, 2.0, 0.5, 0.25), "c": Kept(9, 2.0, 0.5, 0)}, Kind("lda"): {}}
+    whole = dataclasses.replace(card, identity=Identity("the judge's features", 600, 0.125, 0.0625, 31.5, edits))
+    assert whole.lines()[2] == (
+        "identity by the judge's features, among 600 photographs: same person 0.125 (nearer to their own than 99 % of "
+        "strangers are), the right one nearest 0.062, median rank 31.5"
+    )
+    np.testing.assert_array_equal(whole.summary()["same"], [0.25, np.nan])  # c is not shared
+    assert list(whole.table(Kind()).loc["a", ["same", "same before", "same factor"]]) == [0.25, 0.5, 2]
+    assert whole.as_json()["identity"]["edits"]["difference"]["a"] == {
+        "faces": 9, "factor": 2.0, "before": 0.5, "after": 0.25
+    }  # fmt: skip
+    assert "same" not in card.summary() and card.as_json()["identity"] is None
 
 
 def test_a_curve_is_the_mean_over_what_all_kinds_could_edit(card):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from jvae.errors import InputError
 from jvae.photo import eyes as eyes_module
+from jvae.photo import landmarks
 from jvae.photo.eyes import DetectedFace, detect, find_alignment
 from jvae.photo.frame import EYES, HEIGHT, WIDTH, Photo, align, alignment_by_eyes
 from tests.faces import portraits
@@ -13,6 +14,12 @@ from tests.faces import portraits
 SIDE = 256  # of a rendered face; its head is turned and shifted a little, but the eyes are about here
 DRAWN = DetectedFace(complex(1 - 0.243, 1 - 0.1) * SIDE / 2, complex(1 + 0.243, 1 - 0.1) * SIDE / 2)
 NOBODY = Photo(np.full((400, 600, 3), 128, np.uint8), "me.jpg")
+
+
+@pytest.fixture(autouse=True)
+def by_cascades(monkeypatch):
+    """OpenCV's cascades, whether the extra identity is installed or not."""
+    monkeypatch.setattr(eyes_module, "dlib_is_there", lambda: False)
 
 
 def face(x: float, y: float, apart: float) -> DetectedFace:
@@ -143,3 +150,23 @@ def test_an_opencv_without_cascades(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(InputError, match="has no cascades: pip install 'opencv-python-headless<5', or give --eyes"):
         detect(NOBODY)
+
+
+def test_dlib_comes_first_where_it_is(monkeypatch):
+    monkeypatch.setattr(eyes_module, "dlib_is_there", lambda: True)
+    eyes = [(100 + 100j, 150 + 100j), (300 + 100j, 400 + 200j)]
+    monkeypatch.setattr(eyes_module, "dlib_eyes", lambda gray: eyes if gray.shape == (768, 1024) else [])
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    large, small = detect(Photo(np.zeros((1536, 2048, 3), np.uint8), "me.jpg"))
+    assert small.apart == pytest.approx(100) and large.apart == pytest.approx(2 * abs(100 + 100j))
+    assert small.left == pytest.approx(200 + 200j - 3.3j)  # CelebA's eyes are a little above dlib's
+    with pytest.raises(InputError, match="opencv-python-headless"):  # where dlib finds nobody, the cascades look
+        detect(NOBODY)
+
+
+@pytest.mark.skipif(not landmarks.dlib_is_there(), reason="needs the extra identity")
+def test_dlib_finds_the_eyes_of_every_rendered_face():
+    for image in portraits(8, SIDE):  # of which the cascades find six
+        (eyes,) = landmarks.dlib_eyes(np.asarray(Image.fromarray(image).convert("L")))
+        assert max(abs(at - eye) for at, eye in zip(eyes, DRAWN, strict=True)) < 0.2 * DRAWN.apart
+    assert landmarks.dlib_eyes(np.full((80, 120), 128, np.uint8)) == []

@@ -45,6 +45,7 @@ REGISTRIES = {  # rooms with a table of what is in them, and what reads it
 ONLY = {
     "av": {"render.movie"},
     "cv2": {"photo.eyes"},
+    "dlib": {"photo.landmarks"},
     "flax": {"models.*", "training.tasks.*", "evaluate.inception_net", "judge.net"},
     "orbax": {"training.checkpoint"},
     "tensorboardX": {"training.loop", "training.log"},

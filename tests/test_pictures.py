@@ -235,6 +235,7 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     words = (
         f"--judge {judge} --edits 4 --least-auc 0 --attributes Male Smiling --truth 3 --keep Young --out {out}".split()
     )
+    words += ["--identity", "judge"]
     call(monkeypatch, "scorecard", with_vectors, *words)
     shown = capsys.readouterr().out
     assert "regression, keeping Young" in shown and "Fréchet distance in the features of the judge: the prior" in shown
@@ -242,6 +243,8 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     assert set(card["edits"]["regression"]) <= {"Male", "Smiling"}
     assert -1 < card["reconstruction"]["ssim"] < 1 and card["reconstruction"]["n"] == 6
     assert card["truth"]["lda"]["Smiling"]["faces"] > 10
+    assert "identity by the judge's features, among 6 photographs: same person" in shown
+    assert card["identity"]["photographs"] == 6 and card["identity"]["edits"]["lda"]["Smiling"]["faces"] <= 6
     table = pd.read_csv(out / "attributes.csv").set_index(["kind", "attribute"])
     assert table.loc[("lda", "Smiling"), "faces"] == card["edits"]["lda"]["Smiling"]["faces"]
     for kind, row in card["summary"].items():
@@ -259,3 +262,7 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "scorecard", with_vectors, "--judge", str(judge), "--least-auc", "1.1")
     assert "tells no attribute with an area under the ROC curve of 1.1" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "scorecard", with_vectors, "--judge", str(judge), "--identity", "dlib")
+    assert "pip install 'jvae[identity]'" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from jvae.data.faces import pick_faces
 from jvae.errors import InputError
 from jvae.evaluate import card
 from jvae.evaluate.edits import leak_matrix
+from jvae.evaluate.identity import PHOTOGRAPHS
 from jvae.evaluate.inception import Inception
 from jvae.io.files import replacing
 from jvae.judge.judge import Judge
@@ -37,6 +39,8 @@ def main(
     least_auc: float = card.LEAST_AUC,
     truth: Maybe[int] = None,
     inception: Maybe[Path] = None,
+    identity: Literal["auto", "dlib", "judge", "none"] = "auto",
+    photographs: int = PHOTOGRAPHS,
     file: VectorFile = VectorFile(),
     out: Maybe[Path] = None,
 ) -> None:
@@ -54,6 +58,9 @@ def main(
       least_auc: area under the ROC curve from which on the judge tells an attribute well enough to count.
       truth: seed of rendered faces against which edits are held, another than the store's; only for a rendered store.
       inception: file of InceptionV3's weights (.npz or .safetensors), for Fréchet distances in its features as well.
+      identity: whose descriptor says whether pictures are of the same person: dlib's, which the extra identity
+        installs, or the judge's features (auto: dlib's where it is installed; none: leave it out).
+      photographs: number of test images, at most, among which a face's own is looked for.
       out: directory to write (default: scorecard/ in the run).
     """
     if edits < 2:
@@ -75,6 +82,8 @@ def main(
         least_auc=least_auc,
         truth=truth,
         inception=Inception.load(inception, mesh=model.mesh) if inception else None,
+        identity=identity,
+        photographs=photographs,
         report=print,
     )
     lines = [*result.summary().to_string(float_format="{:.3f}".format).splitlines(), "", *result.lines()]

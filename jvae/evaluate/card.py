@@ -13,6 +13,7 @@ import pandas as pd
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
+from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_descriptor, score_identity
 from jvae.evaluate.inception import Inception
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
@@ -43,6 +44,7 @@ class Scorecard:
       frechet: whose features -> name of the distribution -> Fréchet distance of its samples to the test split in them.
       truth: kind -> attribute -> the edit beside the face rendered with the attribute.
       seconds: time that it took.
+      identity: whether reconstructions and edits are of the same people; None where that was left out.
     """
 
     edits: dict[Kind, dict[str, Edit]]
@@ -53,6 +55,7 @@ class Scorecard:
     frechet: dict[str, dict[str, float]]
     truth: dict[Kind, dict[str, Truth]]
     seconds: float
+    identity: Identity | None = None
 
     def shared(self) -> list[str]:
         """The attributes that every kind could edit, by which kinds are compared."""
@@ -64,7 +67,7 @@ class Scorecard:
         Columns: attributes; hits (the mean largest share of hits at no more than MOST_LEAKAGE of leakage, the figure
         that sums a kind up); reached (share of attributes that reach WANTED_HITS); leakage, drift, ssim and moved there
         (means over the attributes that reach it with every kind); factor (mean smallest that does, in standard
-        deviations).
+        deviations); same (the mean share of edited faces that are of the same person, where that was looked at).
         """
         names = self.shared()
         everywhere = [name for name in names if all(e[name].smallest() is not None for e in self.edits.values())]
@@ -81,6 +84,9 @@ class Scorecard:
                 "moved": _mean([edits[name].moved[i] for name, i in at.items()]),
                 "factor": _mean([FACTORS[i] for i in at.values()]),
             }
+            if self.identity:
+                kept = self.identity.edits[kind]
+                rows[str(kind)]["same"] = _mean([kept[name].after for name in names if name in kept])
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
 
     def curve(self, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +95,10 @@ class Scorecard:
         return np.mean([edit.leakage for edit in edits], axis=0), np.mean([edit.hits for edit in edits], axis=0)
 
     def table(self, kind: Kind) -> pd.DataFrame:
-        """A row an attribute edited by one kind of vector; columns as in `summary`, and faces."""
+        """A row an attribute edited by one kind of vector; columns as in `summary`, and faces.
+
+        Of the same person are a share "same" of faces edited by "same factor", "same before" of them unedited.
+        """
         rows = {}
         for name, edit in self.edits[kind].items():
             at = edit.smallest()
@@ -103,16 +112,19 @@ class Scorecard:
                 "moved": float("nan") if at is None else float(edit.moved[at]),
                 "factor": float("nan") if at is None else float(FACTORS[at]),
             }
+            if self.identity and (kept := self.identity.edits[kind].get(name)):
+                rows[name] |= {"same": kept.after, "same before": kept.before, "same factor": kept.factor}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
 
     def lines(self) -> list[str]:
-        """What is not in the table, a line each: the judge, reconstructions, samples, truth."""
+        """What is not in the table, a line each: the judge, reconstructions, identity, samples, truth."""
         r, own = self.reconstruction, self.judge.mean()
         return [
             f"judge: {len(self.judged)} of {len(self.judge)} attributes judged; over all of them accuracy "
             f"{own['accuracy']:.3f}, balanced {own['balanced']:.3f}, area under the ROC curve {own['auc']:.3f}",
             f"reconstruction of {r['n']:,.0f} images: squared error {r['error']:.5f}, PSNR {r['psnr']:.2f} dB, "
             f"SSIM {self.ssim:.3f}, {r['bits_per_dim']:.3f} bits/dim",
+            *([self.identity.line()] if self.identity else []),
             *[
                 f"Fréchet distance in the features of {whose}: "
                 + ", ".join(f"{name} {distance:.2f}" for name, distance in found.items())
@@ -143,6 +155,14 @@ class Scorecard:
                     for kind, edits in self.edits.items()
                 },
                 "reconstruction": self.reconstruction | {"ssim": self.ssim},
+                "identity": self.identity
+                and self.identity._asdict()
+                | {
+                    "edits": {
+                        str(kind): {name: each._asdict() for name, each in kept.items()}
+                        for kind, kept in self.identity.edits.items()
+                    }
+                },
                 "frechet": self.frechet,
                 "truth": {
                     str(kind): {
@@ -168,6 +188,8 @@ def scorecard(
     least_auc: float = LEAST_AUC,
     truth: int | None = None,
     inception: Inception | None = None,
+    identity: str = "auto",
+    photographs: int = PHOTOGRAPHS,
     seed: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> Scorecard:
@@ -185,16 +207,22 @@ def scorecard(
         what it can only guess turns over by itself.
       truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
       inception: network in whose features Fréchet distances are measured as well.
+      identity: whose descriptor says whether pictures are of the same person, see `jvae.evaluate.identity`: "dlib",
+        "judge" for the judge's features, "auto" for the first where it is installed, "none" to leave it out.
+      photographs: number of test images, at most, among which that looks for a face's own, spread evenly.
       seed: seed of the samples.
       report: function that is called with a line at each stage.
 
     Raises:
       InputError: the vectors say that they are of another checkpoint, no test split, the judge tells no attribute that
-        well, or see `judge_edits` and `jvae.latent.kinds.directions`.
+        well, or see `find_descriptor`, `judge_edits` and `jvae.latent.kinds.directions`.
     """
     if vectors.origin.digest:
         check_origin(vectors, model)
     judge.warn_unless_cut_alike(store)
+    describe = None if identity == "none" else find_descriptor(identity, judge, store.crop, model.mesh)
+    if photographs < 2:
+        raise InputError(f"photographs={photographs} must be at least 2: a face's own and a stranger's")
     start, report = time.perf_counter(), report or (lambda line: None)
     rows = store.indices("test")
     store.verify(rows)
@@ -204,11 +232,11 @@ def scorecard(
     if not judged:
         raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
     z = model.encode(store.images, rows=rows)
-    edits, truths = {}, {}
+    edits, truths, used = {}, {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
     for kind in map(as_kind, kinds):
-        known = vectors.of_kind(kind)
+        used[kind] = known = vectors.of_kind(kind)
         edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
         if truth is not None:
             truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
@@ -229,19 +257,21 @@ def scorecard(
     frechet: dict[str, dict[str, float]] = {}
     extractors: dict[str, Any] = {"the judge": judge} | ({} if inception is None else {inception.name: inception})
     for whose, of in extractors.items():
-        features = functools.partial(_features, put(of.variables, replicated(model.mesh)), features_fn=of.features_fn)
+        features = functools.partial(features_of, put(of.variables, replicated(model.mesh)), features_fn=of.features_fn)
         real = by_rows(features, (store.images, rows))
         frechet[whose] = {
             name: frechet_distance(by_rows(features, (made, every)), real) for name, made in samples.items()
         }
     alike = by_rows(_likeness, (store.images, rows), (reconstructions, every)).mean()
+    own = None
+    if describe:
+        some = np.unique(np.linspace(0, n - 1, photographs).round().astype(int))
+        report(f"looking for {len(some):,} faces among their photographs, by {describe[0]}")
+        both = {kind: (used[kind], found) for kind, found in edits.items()}
+        real = store.read(rows[some])
+        own = score_identity(model, describe, real, z[some], reconstructions[some], attrs[some], both)
     seconds = time.perf_counter() - start
-    return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds)
-
-
-@functools.partial(jax.jit, static_argnames="features_fn")
-def _features(variables: Any, images: jax.Array, *, features_fn: Callable) -> jax.Array:
-    return features_fn(variables, to_float(images))
+    return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds, own)
 
 
 @jax.jit

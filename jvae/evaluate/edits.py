@@ -95,6 +95,11 @@ class Edit(NamedTuple):
         reached = np.flatnonzero(self.hits >= hits)
         return int(reached[0]) if len(reached) else None
 
+    def landed(self, hits: float = WANTED_HITS) -> int:
+        """The first factor's index with that share of hits, or where they are most."""
+        at = self.smallest(hits)
+        return int(np.argmax(self.hits)) if at is None else at
+
     def hits_at(self, leakage: float = MOST_LEAKAGE) -> float:
         """The largest share of hits among the factors that leak no more than this."""
         return float(self.hits[self.leakage <= leakage].max())
@@ -234,7 +239,5 @@ def leak_matrix(edits: dict[str, Edit], judged: Sequence[str], hits: float = WAN
     matrix = np.full((len(judged), len(judged)), np.nan)
     for i, name in enumerate(judged):
         if name in edits:
-            edit = edits[name]
-            at = edit.smallest(hits)
-            matrix[i] = edit.flips[int(np.argmax(edit.hits)) if at is None else at]
+            matrix[i] = edits[name].flips[edits[name].landed(hits)]
     return matrix
