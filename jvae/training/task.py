@@ -147,6 +147,14 @@ class Task(Protocol):
         """What a validation reports, of the means of `score` over its images: these, unless a task adds to them."""
         return means
 
+    def trouble(self, means: dict[str, float]) -> str | None:
+        """What is wrong with a run, and what to change, in one line; None where nothing is.
+
+        Args:
+          means: of the parts of `loss` in the last steps; of `score`, where there were no steps.
+        """
+        return None
+
     def reconstruct(self, variables: Variables, images: jax.Array) -> jax.Array | None:
         """Pictures float32 [b,h,w,3] in [0, 1] to show under images uint8 [b,h,w,3]; None where there is nothing."""
         return None

@@ -29,6 +29,7 @@ from jvae.training.task import Loss, Task, named, part, static
 
 WEIGHTS = ("r_loss_factor", "beta", "sigma")
 BOOK_FACTOR = 10_000.0
+COLLAPSED = 0.1  # nats an image: with so little, z cannot tell one face from another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,8 @@ class VaeTask(Task):
         if not self.mirror:
             return batch
         chosen = jnp.arange(len(batch.images)) % 2 == jax.random.bernoulli(key).astype(jnp.int32)
-        return batch._replace(images=jnp.where(chosen[:, None, None, None], mirrored(batch.images), batch.images))
+        images = jnp.where(chosen[:, None, None, None], mirrored(batch.images), batch.images)
+        return batch._replace(images=jax.lax.optimization_barrier(images))  # else made anew wherever they are used
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Loss:
         """The loss, with the parts "error" (squared, mean over pixels) and "kl" (nats), and those of other terms."""
@@ -189,6 +191,16 @@ class VaeTask(Task):
         psnr = -10 * math.log10(error) if error > 0 else math.inf
         more = {"bits_per_dim": loss.bits_per_dim(nats, pixels), "nats": nats, "psnr": psnr}
         return means | more | weights._asdict()
+
+    def trouble(self, means: dict[str, float]) -> str | None:
+        """Says so where the posterior has collapsed to the prior: no dimension of z carries anything."""
+        if means["kl"] >= COLLAPSED:
+            return None
+        return (
+            f"the posterior has collapsed: its KL is {means['kl']:.2g} nats an image, so every dimension of z is dead "
+            "and all faces are decoded alike; train anew with more weight on the reconstruction (r_loss_factor above "
+            f"{float(self.r_loss_factor):g}, or a smaller beta or sigma), or with a lower learning rate"
+        )
 
     def reconstruct(self, variables: Variables, images: jax.Array) -> jax.Array:
         """Reconstructions [b,h,w,3] from posterior means."""
