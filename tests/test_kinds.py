@@ -9,6 +9,7 @@ from sklearn.linear_model import LinearRegression
 from jvae.errors import InputError
 from jvae.latent import kinds
 from jvae.latent.kinds import SHRINKAGE, Directions, Kind, directions, find_kind, with_joint
+from jvae.latent.regression import still
 from jvae.latent.statistics import Totals
 from jvae.latent.vectors import AttributeVectors
 from tests.test_statistics import sums_by_definition
@@ -177,7 +178,7 @@ def test_balanced_says_which_groups_are_left_out():
     assert missing == {"Eyeglasses": "in no group by Male do some have it and some not"}
 
 
-@pytest.mark.parametrize("name", ["difference", "regression", "lda", "conditional"])
+@pytest.mark.parametrize("name", ["difference", "lda", "conditional"])
 def test_keeping_leaves_the_others_directions_alone(name):
     kind = Kind(name, keep=("Male", "Young"))
     free, known = vectors(Kind("difference" if name == "conditional" else name)), vectors(kind)
@@ -191,6 +192,27 @@ def test_keeping_leaves_the_others_directions_alone(name):
         known["Male"]
 
 
+def test_regression_keeps_the_others_readouts_still_at_the_least_change_under_the_covariance(monkeypatch):
+    keep, (z, _), rng = ("Male", "Young"), data(), np.random.default_rng(0)
+    known, lda = vectors(Kind("regression", keep=keep)), vectors(Kind("lda"))
+    assert max(abs(cosine(known["Eyeglasses"].vector, lda[kept].vector)) for kept in keep) < 1e-12
+    assert known.missing == dict.fromkeys(keep, "nothing is left of it when Male and Young must not change")
+    monkeypatch.setattr(kinds, "SHRINKAGE", 0.0)
+    known, lda, difference = vectors(Kind("regression", keep=keep)), vectors(Kind("lda")), vectors(Kind())
+    precision, readouts = np.linalg.inv(np.cov(z.T)), np.stack([lda[kept].vector for kept in keep])
+    free = np.linalg.svd(readouts)[2][2:]  # [4,6], what moves neither
+    change = known["Eyeglasses"].vector - vectors(Kind("regression"))["Eyeglasses"].vector
+    leaves = still(readouts, np.stack([difference[kept].vector for kept in keep]))
+    best = leaves @ difference["Eyeglasses"].vector
+
+    def moves(v):
+        return v @ lda["Eyeglasses"].vector / np.sqrt(v @ precision @ v)
+
+    for other in rng.normal(size=(100, 4)) @ free * 0.01:
+        assert change @ precision @ change < (change + other) @ precision @ (change + other)
+        assert moves(best) > max(moves(best + other), moves(other))  # its own readout moves most, for the length
+
+
 def test_keeping_equal_directions_twice_takes_them_once():
     z, attrs = data()
     attrs = np.column_stack([attrs, ~attrs[:, 0]])
@@ -199,6 +221,8 @@ def test_keeping_equal_directions_twice_takes_them_once():
     np.testing.assert_allclose(
         twice["Smiling"].vector, vectors(Kind(keep=("Male",)), z, attrs, names=names)["Smiling"].vector, atol=1e-9
     )
+    for kind in ("lda", "regression"):  # what moves no readout of its own is no vector
+        assert set(vectors(Kind(kind, keep=("Male",)), z, attrs, names=names).missing) == {"Male", "Female"}
 
 
 @pytest.mark.parametrize("name", ["difference", "regression", "lda"])

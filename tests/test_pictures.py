@@ -14,13 +14,14 @@ from jvae.cli import analogy, morph, neighbourhood, scorecard, sheet, vectors
 from jvae.cli.flags import Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
+from jvae.latent.vectors import AttributeVectors
 from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.run import Record, claim_run
 from tests.faces import small_store
 from tests.runs import TINY, fresh_state, untrained_judge
 
-CFG = TINY.replace(widths=(4, 8))
+CFG = TINY.replace(widths=(4, 8), mirror=True)
 NAMES = A, B, C, D = [f"rendered-{i:06d}" for i in range(4)]
 
 
@@ -40,6 +41,18 @@ def run(tmp_path_factory):
 def with_vectors(run):
     vectors.main(Trained(run, small_store().path))
     return run
+
+
+def test_vectors_count_mirror_images_as_the_run_did_unless_told(with_vectors, tmp_path, capsys):
+    trained, train = Trained(with_vectors, small_store().path), small_store().indices("train")
+    vectors.main(trained, mirror="no", out=tmp_path / "plain.npz")
+    assert "and their mirror images" not in capsys.readouterr().out
+    both, plain = (AttributeVectors.load(path) for path in (with_vectors / "vectors.npz", tmp_path / "plain.npz"))
+    assert both.origin.mirror and not plain.origin.mirror
+    assert both.totals.n == plain.totals.n == len(train) and (both.totals.counts == plain.totals.counts).all()
+    assert np.abs(both.totals.z - plain.totals.z).max() > 0
+    with pytest.raises(InputError, match="--stop book is the book's procedure, which mirrors no images"):
+        vectors.main(trained, stop="book", label="Male", mirror="yes")
 
 
 @pytest.fixture(scope="module")

@@ -236,13 +236,31 @@ def test_one_pass_over_images(devices, batch_size, traced_once):
         np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-3)
 
 
+def test_mirrored_statistics_are_half_of_those_of_a_store_that_holds_both(traced_once):
+    images, attrs = pictures()
+    model, rows = LinearModel(wrap=traced_once), np.arange(1, 1003)
+    half, other = attribute_statistics(model, images, attrs, rows, batch_size=100, mirror=True)
+    both = np.concatenate([images, images[:, :, ::-1]]), np.concatenate([attrs, attrs])
+    expected = whole(attribute_statistics(LinearModel(), *both, np.concatenate([rows, rows + 1003]), batch_size=100))
+    found = whole((half, other))
+    assert (int(half.n), int(other.n), expected.n) == (500, 502, 2004)  # an image and its mirror image in one half
+    for value, twice in zip(found[1:], expected[1:], strict=True):
+        if value.dtype == np.int64:
+            np.testing.assert_array_equal(2 * value, twice)
+        np.testing.assert_allclose(2 * value, twice, rtol=1e-6, atol=1e-4)
+    means, doubled = (AttributeVectors(sums, NAMES[:5])[NAMES[0]] for sums in (found, expected))
+    np.testing.assert_allclose(means.vector, doubled.vector, rtol=1e-5)
+    assert means.error == pytest.approx(2**0.5 * doubled.error, rel=2e-3)  # of the images there are
+
+
 @pytest.mark.skipif(len(jax.devices()) < 2, reason="needs two devices")
-def test_the_same_on_one_device_and_on_more():
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_same_on_one_device_and_on_more(mirror):
     images, attrs = pictures()
     found = []
     for devices in (jax.devices()[:1], jax.devices()):
         model = LinearModel(mesh=make_mesh(devices))
-        stats = attribute_statistics(model, images, attrs, np.arange(1003), batch_size=96)
+        stats = attribute_statistics(model, images, attrs, np.arange(1003), batch_size=96, mirror=mirror)
         assert all(half.zz.value.sharding.is_fully_replicated for half in stats)
         known = AttributeVectors.from_statistics(stats, NAMES[:5])
         found.append(np.stack([known[name].vector for name in known]))
@@ -272,6 +290,10 @@ def test_a_rows_sample_depends_on_seed_and_row_alone():
     first = run(indices, 64)
     np.testing.assert_allclose(run(indices[::-1], 200), first, rtol=1e-5, atol=1e-4)
     assert np.abs(run(indices, 64, seed=1) - first).max() > 0.1
+    alike = np.zeros_like(images)  # a mirror image has a sample of its own
+    how = {"batch_size": 64, "latent": "sample"}
+    once, twice = (whole(attribute_statistics(model, alike, attrs, indices, mirror=m, **how)) for m in (False, True))
+    assert 0.3 < np.trace(twice.zz) / np.trace(once.zz) < 3 and np.abs(twice.z - once.z).max() > 0.1
     assert np.abs(expected_sums(model, indices)[5] - first).max() > 0.1  # nor is it the means
 
 

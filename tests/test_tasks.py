@@ -126,7 +126,7 @@ def judge(tmp_path_factory):
 @pytest.fixture(params=["supervised", "perceptual", "adversarial"])
 def objective(request, judge) -> ObjectiveConfig:
     return {
-        "supervised": Supervised(r_loss_factor=1000, label_weight=2.0),
+        "supervised": Supervised(r_loss_factor=1000, label_weight=2.0, mirror=True),
         "perceptual": Perceptual(r_loss_factor=1000, judge=str(judge)),
         "adversarial": Adversarial(r_loss_factor=1000),
     }[request.param]
@@ -199,7 +199,7 @@ def test_a_frozen_network_is_not_trained_or_saved(store, judge, tmp_path):
 
 
 def test_labels_reach_the_task_however_it_is_fed(store, tmp_path):
-    cfg = SHORT.replace(objective=Supervised(r_loss_factor=1000, label_weight=2.0), steps=1)
+    cfg = SHORT.replace(objective=Supervised(r_loss_factor=1000, label_weight=2.0, mirror=True), steps=1)
     other = dataclasses.replace(store, attrs=~store.attrs)
     heads = {}
     for name, data, residency in (("a", store, "resident"), ("b", store, "streamed"), ("c", other, "resident")):

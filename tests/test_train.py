@@ -19,15 +19,17 @@ from jvae.errors import InputError, InputWarning
 from jvae.io.files import seal
 from jvae.runtime.mesh import make_mesh, put
 from jvae.trained import load
-from jvae.training import loop
+from jvae.training import loop, member
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.judge import train_judge
 from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
+from jvae.training.member import Validation
 from jvae.training.run import read_config
 from jvae.training.stop import StopRequest
 from jvae.training.sweep import sweep
+from jvae.training.tasks import vae
 from tests.faces import small_store
 from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
@@ -179,6 +181,27 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store,
 def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
     with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
         train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("least", "objective", "said"),
+    [
+        (1e9, 1.0, r"^run, step 6: the posterior has collapsed: its KL is .*r_loss_factor above 10000"),
+        (0.1, np.nan, "^run, step 6: objective is nan on the validation split, .* a learning rate below 0.005"),
+    ],
+    ids=["collapse", "validation"],
+)
+def test_a_run_that_comes_to_nothing_says_so_once_with_what_to_change(
+    store, tmp_path, monkeypatch, least, objective, said
+):
+    monkeypatch.setattr(vae, "COLLAPSED", least)
+    monkeypatch.setattr(member, "SETTLED", 6)
+    monkeypatch.setattr(Validation, "__call__", lambda *given: {"objective": objective, "kl": 1.0, "n": 6})
+    with pytest.warns(InputWarning, match=said) as told:
+        train(TINY.replace(steps=12), store, tmp_path / "run", mesh=ONE, progress=False)
+    assert len(told) == 1 and "\n" not in str(told[0].message)
+    with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
+        assert checkpoints.best_step == 12
 
 
 def test_a_config_that_has_changed_is_named(whole, store, tmp_path):

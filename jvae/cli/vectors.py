@@ -21,6 +21,7 @@ def main(
     stop: Literal["none", "book"] = "none",
     label: Maybe[str] = None,
     latent: Literal["mean", "sample"] = "mean",
+    mirror: Maybe[Literal["yes", "no"]] = None,
     batch_size: Maybe[int] = None,
     seed: int = 0,
     crop: Maybe[Literal["center", "squash"]] = None,
@@ -38,6 +39,8 @@ def main(
       stop: when to stop: after all images, with all attributes (none), or early, for one attribute, as the book does.
       label: attribute to estimate, with --stop book.
       latent: what to average: the mean of each posterior, or a sample from it, as in the book.
+      mirror: whether each image counts by half as it is and by half mirrored, left for right: yes or no (default: as
+        the run was trained; with --stop book, no).
       batch_size: number of images encoded at a time (default: 512, with --stop book 500).
       seed: seed of the samples, and of the order of --stop book.
       crop: crop of a data set that is not packed (default: the run's; of runs of an older version, which do not say it,
@@ -47,6 +50,8 @@ def main(
     """
     if (stop == "book") != (label is not None):
         raise InputError("--stop book and --label go together: the book's procedure is for one attribute")
+    if stop == "book" and mirror == "yes":
+        raise InputError("--stop book is the book's procedure, which mirrors no images: leave out --mirror yes")
     wanted = kinds.find()
     if label is not None and wanted is not None:
         raise InputError("--stop book finds differences of one attribute: leave out --kind, --balance and --keep")
@@ -61,7 +66,9 @@ def main(
     for name in (*kinds.balance, *kinds.keep):
         store.attribute(name)
     rows = store.indices(split)
-    origin = Origin(latent, split, stop, run=run.name, step=model.step, digest=model.digest, store=data.name)
+    trained_so = getattr(model.config.objective, "mirror", False)
+    both = label is None and (trained_so if mirror is None else mirror == "yes")
+    origin = Origin(latent, split, stop, run.name, model.step, model.digest, data.name, mirror=both)
     how = {"batch_size": batch_size or (500 if label else 512), "latent": latent, "seed": seed}
     with store.verified(rows):
         if label is not None:
@@ -72,7 +79,7 @@ def main(
             vectors = AttributeVectors.from_statistics(estimate.stats, (label,), origin)
         else:
             columns, labels = with_joint(store.attribute_names, store.attrs, kinds.balance)
-            halves = attribute_statistics(model, store.images, labels, rows, progress=True, **how)
+            halves = attribute_statistics(model, store.images, labels, rows, mirror=both, progress=True, **how)
             vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
     out = out or run / (f"vectors_book_{label.replace('/', '-')}.npz" if label else "vectors.npz")
     if is_main():
@@ -82,4 +89,5 @@ def main(
         print(f"{name}: {note}")
     for name, reason in vectors.missing.items():
         print(f"no vector for {name}: {reason}")
-    print(f"{len(vectors)} vectors ({vectors.kind}) of {vectors.totals.n:,} images in {out}")
+    of = f"{vectors.totals.n:,} images" + (" and their mirror images" if both else "")
+    print(f"{len(vectors)} vectors ({vectors.kind}) of {of} in {out}")

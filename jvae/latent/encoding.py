@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jvae.data.mirror import mirrored
 from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
-from jvae.latent.statistics import Array, Statistics, init_statistics, update
+from jvae.latent.statistics import Array, Statistics, halved, init_statistics, update
 from jvae.runtime import mesh as meshes
 from jvae.runtime.hashing import random_key
 from jvae.runtime.processes import is_main
@@ -120,6 +121,11 @@ def stream(
             yield ahead.result()
 
 
+@functools.partial(jax.jit, static_argnames="mesh")
+def _mirror_images(images: jax.Array, *, mesh: jax.sharding.Mesh) -> jax.Array:
+    return jax.lax.with_sharding_constraint(mirrored(images), meshes.along_data(mesh))
+
+
 def check_finite(stats: Statistics, first_bad: jax.Array) -> None:
     """Raises InputError when a latent, or a sum of them, was not a finite number."""
     if (row := int(first_bad)) != _NO_ROW:
@@ -136,6 +142,7 @@ def attribute_statistics(
     *,
     batch_size: int = 512,
     latent: Latent = "mean",
+    mirror: bool = False,
     seed: int = 0,
     mesh: jax.sharding.Mesh | None = None,
     progress: bool = False,
@@ -154,6 +161,9 @@ def attribute_statistics(
         be short.
       batch_size: rows encoded at a time, over all devices; fewer when both halves would not have any.
       latent: "mean" takes the posterior's mean, "sample" one draw from it.
+      mirror: whether every image counts by half as it is and by half mirrored, left for right: the sums are half of
+        those over all images and their mirror images, and counts and standard errors those of the images. Both are in
+        one half.
       seed: of the draws.
       mesh: the devices; None takes the model's.
       progress: show a bar, where there is a terminal.
@@ -176,7 +186,9 @@ def attribute_statistics(
 
     size = min(batch_size, -(-len(indices) // 2))
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
-    key = meshes.put(random_key(seed), meshes.replicated(mesh))
+    key = random_key(seed)
+    keys = [key, jax.random.fold_in(key, _NO_ROW)][: 1 + mirror]  # of the images, and of their mirror images
+    keys = meshes.put(keys, meshes.replicated(mesh))
     half, first_bad = start(attrs.shape[1], model.latent_dim, mesh)
     other, _ = start(attrs.shape[1], model.latent_dim, mesh)
     queue: deque[jax.Array] = deque()
@@ -184,10 +196,12 @@ def attribute_statistics(
         total=len(indices), unit=" images", disable=None if progress and is_main() else True, desc="encode"
     ) as bar:
         for batch in stream(images, attrs, groups, size, mesh):
-            added, first_bad = encode_step(
-                half, first_bad, model.variables, batch, key, encode_fn=model.encode_fn, latent=latent, mesh=mesh
-            )
-            half, other = other, added
+            turned = [batch._replace(images=_mirror_images(batch.images, mesh=mesh))] if mirror else []
+            for own, key in zip((batch, *turned), keys, strict=True):
+                half, first_bad = encode_step(
+                    half, first_bad, model.variables, own, key, encode_fn=model.encode_fn, latent=latent, mesh=mesh
+                )
+            half, other = other, half
             queue.append(first_bad)
             if len(queue) > 2:  # else a fast reader would fill the device's memory with batches that wait
                 queue.popleft().block_until_ready()
@@ -196,4 +210,4 @@ def attribute_statistics(
         bar.update(bar.total - bar.n)
     for stats in (half, other):
         check_finite(stats, first_bad)
-    return half, other
+    return (halved(half), halved(other)) if mirror else (half, other)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jvae.errors import InputError, unknown
-from jvae.latent.regression import regression
+from jvae.latent.regression import regression, still
 from jvae.latent.statistics import Totals
 
 JOINT = "&"  # between the names of a column that stands for several attributes at once
@@ -31,7 +31,8 @@ class Kind:
         those without, under the covariance they share (Fisher 1936). "conditional" is "difference" with `keep`.
       balance: attributes by which "balanced" groups the rows.
       keep: attributes along whose directions nothing shall change: what a vector shares with them is projected out of
-        it (Shen et al. 2020, "Interpreting the Latent Space of GANs", section 3.3, for any number).
+        it (Shen et al. 2020, "Interpreting the Latent Space of GANs", section 3.3, for any number); of "regression",
+        what moves their readouts, see `jvae.latent.regression.still`.
     """
 
     name: str = "difference"
@@ -160,7 +161,7 @@ def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Dire
     if found.bound is not None:
         for i in np.flatnonzero(found.bound.any(1)).tolist():
             found.notes[i] = _inseparable([columns[j] for j in np.flatnonzero(found.bound[i]).tolist()])
-    return _keeping(found, [columns.index(name) for name in kind.keep], columns) if kind.keep else found
+    return _keeping(found, sums, kind, columns) if kind.keep else found
 
 
 def _inseparable(others: Sequence[str]) -> str:
@@ -281,18 +282,32 @@ def _lda(sums: Totals, a: int) -> Directions:
     return Directions(vectors, errors, {})
 
 
-def _keeping(found: Directions, kept: list[int], columns: Sequence[str]) -> Directions:
-    """`found` without what its vectors share with the vectors of the columns `kept`."""
+def _keeping(found: Directions, sums: Totals, kind: Kind, columns: Sequence[str]) -> Directions:
+    """`found` without what its vectors share with those of the attributes that `kind` keeps.
+
+    From vectors of "regression", which are cleared of the other labels but not of what goes with them in the latents,
+    it takes what moves the kept readouts, see `jvae.latent.regression.still`. On CelebA, keeping Male and Young, their
+    judgements so turned over on 8 % of the faces where half had the attribute, and on 14 % by an orthogonal projection,
+    with as many hits. Other kinds had as many hits by it or fewer, and are projected orthogonally.
+    """
+    kept, own = [columns.index(name) for name in kind.keep], found.vectors
+    if kind.name == "regression":
+        own = _lda(sums, len(own)).vectors
     for j in kept:
-        if not np.isfinite(found.vectors[j]).all():
+        if not np.isfinite([found.vectors[j], own[j]]).all():
             raise InputError(f"{columns[j]} has no vector, so there is nothing to keep")
-    basis, weights, _ = np.linalg.svd(found.vectors[kept].T, full_matrices=False)  # [d,k]
-    basis = basis[:, weights > NOTHING_LEFT * weights[0]]
-    leaves = np.eye(len(basis)) - basis @ basis.T  # [d,d]
-    vectors = found.vectors @ leaves
-    gone = np.linalg.norm(vectors, axis=1) <= NOTHING_LEFT * np.linalg.norm(found.vectors, axis=1)
-    vectors[gone] = 0
-    return Directions(vectors, np.sqrt(found.errors**2 @ leaves**2), found.notes)
+    if kind.name == "regression":
+        leaves = still(own[kept], _difference(sums, len(own)).vectors[kept])  # [d,d]
+        vectors = found.vectors @ leaves.T
+        left, whole = (np.abs((own * each).sum(1)) for each in (vectors, found.vectors))
+    else:
+        basis, weights, _ = np.linalg.svd(own[kept].T, full_matrices=False)  # [d,k]
+        basis = basis[:, weights > NOTHING_LEFT * weights[0]]
+        leaves = np.eye(len(basis)) - basis @ basis.T
+        vectors = found.vectors @ leaves
+        left, whole = (np.linalg.norm(each, axis=1) for each in (vectors, found.vectors))
+    vectors[left <= NOTHING_LEFT * whole] = 0
+    return Directions(vectors, np.sqrt(found.errors**2 @ leaves.T**2), found.notes)
 
 
 def _first(sums: Totals, a: int) -> Totals:

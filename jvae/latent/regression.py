@@ -1,10 +1,11 @@
-"""Sums of latents in; each attribute's own effect, with all others held fixed, out. Float64 on the host."""
+"""Sums of latents in; each attribute's own effect, with labels or readouts of others held fixed, out. On the host."""
 
 import numpy as np
 
 from jvae.latent.statistics import Totals
 
 RANK = 1e-9  # an eigenvalue of the labels' correlations is not zero above it
+EQUAL = 1e-6  # readouts that differ by less, for their length, are one
 BOUND = 1e-7  # nor is an entry of the projection that belongs to those that are zero
 
 
@@ -60,3 +61,22 @@ def _least_squares(sums: Totals, squares: np.ndarray, used: np.ndarray) -> tuple
         bound = bound | bound @ bound
     np.fill_diagonal(bound, False)
     return beta, errors, bound
+
+
+def still(readouts: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """[d,d], what takes out of a direction all that moves k readouts, at the least change under the covariance.
+
+    A readout is wᵀz with w = Σ⁻¹δ, the "lda" direction of a difference of means δ. Along v' all of them stand still
+    where Wᵀv' = 0, W [d,k]. Of such v' the nearest to v in the norm xᵀΣ⁻¹x, how far an edit takes a face out of the
+    data, is v - ΣW(WᵀΣW)⁻¹Wᵀv (Lagrange multipliers: Σ⁻¹(v - v') = Wλ), and ΣW is Δ, the differences. The other form,
+    v - W(WᵀΣW)⁻¹WᵀΣv, makes the reading vᵀz uncorrelated with the kept ones: that is for telling, not for edits.
+
+    Args:
+      readouts: W [k,d], of any lengths.
+      differences: Δ [k,d].
+    """
+    lengths = np.linalg.norm(readouts, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    w, delta = readouts / lengths, differences / lengths  # w @ delta.T has 1 on its diagonal
+    inverse = np.linalg.pinv(w @ delta.T, rcond=EQUAL)  # of equal directions one counts
+    return np.eye(w.shape[1]) - delta.T @ inverse @ w

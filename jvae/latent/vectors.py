@@ -31,6 +31,7 @@ class Origin:
     step: int = -1  # of its checkpoint
     digest: str = ""  # of its parameters, see `jvae.trained.TrainedModel.digest`
     store: str = ""  # name of the store's directory
+    mirror: bool = False  # whether every row counts by half mirrored
 
 
 class AttributeVectors:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jax.sharding import Mesh
 
 from jvae.config import Config
 from jvae.data.source import DataId, Store
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.models.model import Variables
 from jvae.render.sheet import save_png, sheet
 from jvae.render.tiles import to_uint8
@@ -28,6 +29,7 @@ from jvae.training.validation import Scores, score
 
 VALIDATION_IMAGES = 2048
 SHOWN = 10  # images in a picture
+SETTLED = 200  # steps; before them what a task finds wrong may be that it has only begun
 TOLD = 7  # scores in a line on the screen
 
 
@@ -53,6 +55,8 @@ class Member:
         self.name, self.cfg, self.task, self.run, self.step = name, cfg, task, run, 0
         self.scores: Scores | None = None
         self.failed: str | None = None
+        self._row: dict[str, float] = {}  # of the last chunk
+        self._troubled = False
 
     def open(self, stack: contextlib.ExitStack, store: Store, total: int) -> None:
         """Claims the directory until `stack` ends, and opens its history and its checkpoints.
@@ -90,7 +94,7 @@ class Member:
         row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}
         self._log.write(step, "train", row | {"learning_rate": float(np.asarray(self._rate(step)))})
         self._log.write_times(step, {"images_per_s": images_per_s} | self._compiled)
-        self._compiled, self.step = {}, step
+        self._compiled, self.step, self._row = {}, step, row
         return row
 
     def save(self, step: int, state: State, due: bool, say: Callable[[str], None]) -> None:
@@ -105,9 +109,25 @@ class Member:
             names = dict.fromkeys((self.task.best, *self.scores))  # the best first
             shown = ", ".join(f"{name} {self.scores[name]:.4g}" for name in list(names)[:TOLD] if name != "n")
             say(f"step {step}: validation {shown}")
+            self._tell_trouble(self.scores)
         self._log.sync()  # a checkpoint is never ahead of its rows: those after it are dropped on resuming
-        self.checkpoints.save(step, state, self.scores[self.task.best] if due and self.scores else math.inf)
+        measured = self.scores[self.task.best] if due and self.scores else math.inf
+        self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
         self._last_good = step
+
+    def _tell_trouble(self, scores: Scores) -> None:
+        """Warns, the first time there is reason to, of what a validation or the chunk before it shows."""
+        best, early = scores[self.task.best], self._row and self.step < SETTLED
+        reason = None if early else self.task.trouble(self._row or scores)
+        if not math.isfinite(best):
+            reason = (
+                f"{self.task.best} is {best} on the validation split, though finite in training, so that this "
+                "checkpoint is not taken for the best; train anew with a learning rate below "
+                f"{self.cfg.optimizer.learning_rate:g}"
+            )
+        if reason and not self._troubled:
+            warnings.warn(f"{self.name}, step {self.step}: {reason}", InputWarning, stacklevel=3)
+            self._troubled = True
 
 
 class Validation:

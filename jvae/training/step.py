@@ -17,6 +17,7 @@ from jvae.runtime.mesh import replicated
 from jvae.training.state import State, averaged
 from jvae.training.task import Hyper, Task
 
+AUGMENTED = 2**31 - 1  # what is folded into a step's key for `Task.augmented`: no loss splits its key so often
 Metrics = dict[str, jax.Array]
 """Batch means of one step (or [k] of them) by name, float32: "loss", the task's parts, and "grad_norm"."""
 
@@ -34,10 +35,12 @@ def train_step(task: Task, state: State, batch: Batch, key: jax.Array, hyper: Hy
     Returns:
       The state after the step, and the batch's metrics.
     """
+    key = jax.random.fold_in(key, state.step)
+    batch = task.augmented(batch, jax.random.fold_in(key, AUGMENTED))
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
         variables = {**state.variables, "params": params}
-        found = task.loss(variables, batch, jax.random.fold_in(key, state.step), state.step)
+        found = task.loss(variables, batch, key, state.step)
         parts = {name: jnp.mean(values) for name, values in found.parts.items()}
         return jnp.mean(found.values), (parts, found.collections)
 

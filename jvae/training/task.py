@@ -119,12 +119,21 @@ class Task(Protocol):
         """
         raise TypeError(f"{type(self).__name__} has no closed form")
 
+    def augmented(self, batch: Batch, key: jax.Array) -> Batch:
+        """What a step learns from, of a batch as it came, on the device: the batch itself, unless a task says another.
+
+        Args:
+          batch: as in `loss`.
+          key: of this step, and of nothing else in it.
+        """
+        return batch
+
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Loss:
         """What each example of a batch loses.
 
         Args:
           variables: all collections.
-          batch: images uint8 [b,h,w,3], and labels bool [b,a] where the task has some.
+          batch: images uint8 [b,h,w,3], and labels bool [b,a] where the task has some; see `augmented`.
           key: of this step alone.
           step: int32 [], steps before this one.
         """
@@ -137,6 +146,14 @@ class Task(Protocol):
     def summary(self, means: dict[str, float]) -> dict[str, float]:
         """What a validation reports, of the means of `score` over its images: these, unless a task adds to them."""
         return means
+
+    def trouble(self, means: dict[str, float]) -> str | None:
+        """What is wrong with a run, and what to change, in one line; None where nothing is.
+
+        Args:
+          means: of the parts of `loss` in the last steps; of `score`, where there were no steps.
+        """
+        return None
 
     def reconstruct(self, variables: Variables, images: jax.Array) -> jax.Array | None:
         """Pictures float32 [b,h,w,3] in [0, 1] to show under images uint8 [b,h,w,3]; None where there is nothing."""

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jvae.config import ObjectiveConfig
 from jvae.data.feed import Batch
+from jvae.data.mirror import WithMirrors, mirrored
 from jvae.errors import InputError
 from jvae.models import loss
 from jvae.models.model import (
@@ -28,6 +29,7 @@ from jvae.training.task import Loss, Task, named, part, static
 
 WEIGHTS = ("r_loss_factor", "beta", "sigma")
 BOOK_FACTOR = 10_000.0
+COLLAPSED = 0.1  # nats an image: with so little, z cannot tell one face from another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,15 @@ class Vae(ObjectiveConfig):
       r_loss_factor: weight of the squared error's mean over pixels and channels (the book's).
       beta: weight of the KL beside half the squared error summed over pixels and channels.
       sigma: standard deviation of the pixel noise, in units of the range [0, 1].
+      mirror: whether a random half of each batch is mirrored, left to right; the attribute vectors of such a run are
+        those of all images and their mirror images.
     """
 
     alternatives: ClassVar[tuple[str, ...]] = WEIGHTS
     r_loss_factor: float | None = None
     beta: float | None = None
     sigma: float | None = None
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +74,7 @@ class Vae(ObjectiveConfig):
     def shared(self, model: Any, dtype: Any) -> dict[str, Any]:
         """What the tasks of this and of derived objectives have in common."""
         factor = np.float32(self.weight(model.image_size))
-        return {"module": model.module(dtype), "config": model, "r_loss_factor": factor}
+        return {"module": model.module(dtype), "config": model, "mirror": self.mirror, "r_loss_factor": factor}
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "VaeTask":
         """The task."""
@@ -87,11 +92,13 @@ class VaeTask(Task):
     Attributes:
       module: the model.
       config: the model's settings.
+      mirror: whether a random half of each batch is mirrored.
       r_loss_factor: float32 [], weight of the squared error beside the KL.
     """
 
     module: nn.Module = static()
     config: Any = static()
+    mirror: bool = static(default=False)
     r_loss_factor: Any
 
     def init(self, key: jax.Array) -> Variables:
@@ -119,7 +126,21 @@ class VaeTask(Task):
 
     def solve(self, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
         """The variables at the optimum, of a model that has it in closed form."""
+        if self.mirror:
+            rows = np.asarray(rows)
+            images, rows = WithMirrors(images), np.concatenate([rows, len(images) + rows])
         return named(model=self.config.solve(images, rows, mesh, r_loss_factor=float(self.r_loss_factor)))
+
+    def augmented(self, batch: Batch, key: jax.Array) -> Batch:
+        """The batch, with `mirror` a half of it mirrored: the rows of even or of odd number, by a coin of the step.
+
+        The order of the images is another permutation every epoch, so that which half it is, is random for each image.
+        """
+        if not self.mirror:
+            return batch
+        chosen = jnp.arange(len(batch.images)) % 2 == jax.random.bernoulli(key).astype(jnp.int32)
+        images = jnp.where(chosen[:, None, None, None], mirrored(batch.images), batch.images)
+        return batch._replace(images=jax.lax.optimization_barrier(images))  # else made anew wherever they are used
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Loss:
         """The loss, with the parts "error" (squared, mean over pixels) and "kl" (nats), and those of other terms."""
@@ -170,6 +191,16 @@ class VaeTask(Task):
         psnr = -10 * math.log10(error) if error > 0 else math.inf
         more = {"bits_per_dim": loss.bits_per_dim(nats, pixels), "nats": nats, "psnr": psnr}
         return means | more | weights._asdict()
+
+    def trouble(self, means: dict[str, float]) -> str | None:
+        """Says so where the posterior has collapsed to the prior: no dimension of z carries anything."""
+        if means["kl"] >= COLLAPSED:
+            return None
+        return (
+            f"the posterior has collapsed: its KL is {means['kl']:.2g} nats an image, so every dimension of z is dead "
+            "and all faces are decoded alike; train anew with more weight on the reconstruction (r_loss_factor above "
+            f"{float(self.r_loss_factor):g}, or a smaller beta or sigma), or with a lower learning rate"
+        )
 
     def reconstruct(self, variables: Variables, images: jax.Array) -> jax.Array:
         """Reconstructions [b,h,w,3] from posterior means."""
