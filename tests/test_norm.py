@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -95,7 +96,7 @@ def test_what_dropout_drops_is_independent_of_place_and_step():
 @pytest.mark.parametrize("groups", [1, 2, 6])
 def test_group_norm_and_silu_are_those_of_flax(groups, dtype):
     x, scale, bias, gradient = arrays((3, 4, 5, 6), dtype)
-    plain = nn.GroupNorm(num_groups=groups, epsilon=EPSILON)
+    plain: Any = nn.GroupNorm(num_groups=groups, epsilon=EPSILON)
 
     def theirs(x, scale, bias):
         return nn.silu(plain.apply({"params": {"scale": scale, "bias": bias}}, x.astype(jnp.float32)))
