@@ -104,8 +104,8 @@ def main(quick: bool = False, rounds: int | None = None) -> None:
                     picture = seconds_to(out / "grid.png", FIRST_PICTURE, arguments, cache / "picture")
                     times.setdefault(("picture", state), []).append(picture)
             targets = {
-                ("step", "cold"): timing.by_platform("ours <= 8", "ours <= 15"),
-                ("step", "warm"): timing.by_platform("ours <= 4", "ours <= 6"),
+                ("step", "cold"): timing.by_platform("ours <= 7", "ours <= 15"),
+                ("step", "warm"): timing.by_platform("ours <= 2.5", "ours <= 6"),
             }
             for (what, state), found in times.items():
                 rows.append(

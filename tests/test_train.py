@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import threading
-import time
 import warnings
 
 import jax
@@ -17,19 +15,16 @@ import pytest
 from faults import drift
 from jvae.errors import InputError, InputWarning
 from jvae.io.files import seal
-from jvae.runtime.mesh import make_mesh, put
+from jvae.runtime.mesh import make_mesh
 from jvae.trained import load
-from jvae.training import loop, member
+from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.judge import train_judge
 from jvae.training.log import Log, read_metrics, read_rows
 from jvae.training.loop import train
-from jvae.training.member import Validation
 from jvae.training.run import read_config
-from jvae.training.stop import StopRequest
 from jvae.training.sweep import sweep
-from jvae.training.tasks import vae
 from tests.faces import small_store
 from tests.runs import ONE, TINY, assert_equal_files, assert_equal_states, last_state, stop_after, whole_run
 
@@ -155,55 +150,6 @@ def test_two_devices_agree_with_one(whole, store, tmp_path):
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
-    good = last_state(run)
-    honest = loop.compile_chunk
-
-    def broken_at_step_10(*args):
-        program = honest(*args)
-
-        def broken(*inputs):
-            state, metrics = program.run(*inputs)
-            end, losses = jax.device_get((state.step, metrics["loss"]))  # asked for by name, as the loop must
-            steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
-            return state, metrics | {"loss": put(np.where(steps == 10, np.nan, losses), loop.replicated(ONE))}
-
-        return program._replace(run=broken)
-
-    monkeypatch.setattr(loop, "compile_chunk", broken_at_step_10)
-    with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
-        train(TINY, store, run, mesh=ONE, progress=False)
-    assert_equal_states(last_state(run), good)
-
-
-def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
-    with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
-        train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
-
-
-@pytest.mark.parametrize(
-    ("least", "objective", "said"),
-    [
-        (1e9, 1.0, r"^run, step 6: the posterior has collapsed: its KL is .*r_loss_factor above 10000"),
-        (0.1, np.nan, "^run, step 6: objective is nan on the validation split, .* a learning rate below 0.005"),
-    ],
-    ids=["collapse", "validation"],
-)
-def test_a_run_that_comes_to_nothing_says_so_once_with_what_to_change(
-    store, tmp_path, monkeypatch, least, objective, said
-):
-    monkeypatch.setattr(vae, "COLLAPSED", least)
-    monkeypatch.setattr(member, "SETTLED", 6)
-    monkeypatch.setattr(Validation, "__call__", lambda *given: {"objective": objective, "kl": 1.0, "n": 6})
-    with pytest.warns(InputWarning, match=said) as told:
-        train(TINY.replace(steps=12), store, tmp_path / "run", mesh=ONE, progress=False)
-    assert len(told) == 1 and "\n" not in str(told[0].message)
-    with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
-        assert checkpoints.best_step == 12
-
-
 def test_a_config_that_has_changed_is_named(whole, store, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(whole, run)
@@ -315,55 +261,6 @@ def test_a_second_run_compiles_nothing(store, tmp_path, compiles):
     train(TINY, store, tmp_path / "first", mesh=ONE, progress=False)
     with compiles(at_most=0):
         train(TINY, store, tmp_path / "second", mesh=ONE, progress=False)
-
-
-def test_the_first_signal_is_a_request_the_second_is_obeyed():
-    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a background job it may be ignored
-    before = signal.getsignal(signal.SIGINT)
-    with StopRequest() as stop:
-        assert stop.signum is None
-        signal.raise_signal(signal.SIGINT)
-        assert stop.signum == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-    signal.signal(signal.SIGINT, outside)
-
-
-def test_requests_work_outside_of_the_main_thread():
-    seen = []
-
-    def body():
-        with StopRequest() as stop:
-            seen.append(stop.signum)
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join(10)
-    assert seen == [None]
-
-
-def test_sigterm_in_the_script_saves_and_leaves(store, tmp_path):
-    import subprocess
-    import sys
-
-    run = tmp_path / "run"
-    flags = "--model.widths 4 --model.latent-dim 6 --loop.batch-size 8 --loop.chunk-steps 3 --optimizer.ema-decay 0.9"
-    command = [sys.executable, "-m", "jvae", "train", "book", "--data", store.path, "--out", run, *flags.split()]
-    command += ["--loop.steps", "1000000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 120
-        while not read_metrics(run) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 128 + signal.SIGTERM, err
-    assert "the same command goes on" in out
-    with Checkpoints(run, read_only=True) as checkpoints:
-        assert checkpoints.last_step == max(r["step"] for r in read_metrics(run))
 
 
 def test_a_jax_that_compiles_nothing_is_refused_before_there_is_a_run(tmp_path):

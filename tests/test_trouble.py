@@ -1,0 +1,69 @@
+"""Runs that come to nothing: what they say, and what they leave."""
+
+import jax
+import numpy as np
+import pytest
+
+from jvae.errors import InputError, InputWarning
+from jvae.runtime.mesh import put
+from jvae.training import loop, member
+from jvae.training.checkpoint import Checkpoints
+from jvae.training.loop import train
+from jvae.training.member import Validation
+from jvae.training.tasks import vae
+from tests.faces import small_store
+from tests.runs import ONE, TINY, assert_equal_states, last_state, stop_after
+
+
+@pytest.fixture(scope="module")
+def store():
+    return small_store()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
+    good = last_state(run)
+    honest = loop.compile_chunk
+
+    def broken_at_step_10(*args):
+        program = honest(*args)
+
+        def broken(*inputs):
+            state, metrics = program.run(*inputs)
+            end, losses = jax.device_get((state.step, metrics["loss"]))  # asked for by name, as the loop must
+            steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
+            return state, metrics | {"loss": put(np.where(steps == 10, np.nan, losses), loop.replicated(ONE))}
+
+        return program._replace(run=broken)
+
+    monkeypatch.setattr(loop, "compile_chunk", broken_at_step_10)
+    with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
+        train(TINY, store, run, mesh=ONE, progress=False)
+    assert_equal_states(last_state(run), good)
+
+
+def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
+    with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
+        train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("least", "objective", "said"),
+    [
+        (1e9, 1.0, r"^run, step 6: the posterior has collapsed: its KL is .*r_loss_factor above 10000"),
+        (0.1, np.nan, "^run, step 6: objective is nan on the validation split, .* a learning rate below 0.005"),
+    ],
+    ids=["collapse", "validation"],
+)
+def test_a_run_that_comes_to_nothing_says_so_once_with_what_to_change(
+    store, tmp_path, monkeypatch, least, objective, said
+):
+    monkeypatch.setattr(vae, "COLLAPSED", least)
+    monkeypatch.setattr(member, "SETTLED", 6)
+    monkeypatch.setattr(Validation, "__call__", lambda *given: {"objective": objective, "kl": 1.0, "n": 6})
+    with pytest.warns(InputWarning, match=said) as told:
+        train(TINY.replace(steps=12), store, tmp_path / "run", mesh=ONE, progress=False)
+    assert len(told) == 1 and "\n" not in str(told[0].message)
+    with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
+        assert checkpoints.best_step == 12
