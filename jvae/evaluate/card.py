@@ -238,14 +238,14 @@ def scorecard(
     for kind in map(as_kind, kinds):
         used[kind] = known = vectors.of_kind(kind)
         edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
+        if not edits[kind]:  # whatever the kind
+            raise InputError(
+                f"the judge sees {', '.join(edited or judged)} in every face that is labelled without, so that no edit "
+                "can be scored: give other attributes, or train the judge for longer"
+            )
         if truth is not None:
             truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
         report(f"{kind}: {len(edits[kind])} attributes edited")
-    if not any(edits.values()):
-        raise InputError(
-            f"the judge sees {', '.join(edited or judged)} in every face that is labelled without, so that no edit can "
-            "be scored: give other attributes, or train the judge for longer"
-        )
     scores = model.reconstruction_scores(store, rows)
     by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
     n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
