@@ -65,7 +65,7 @@ def test_same_and_its_gradients(shape):
         close(ours, theirs)
 
 
-@pytest.mark.parametrize("b", [1, 5, 8, 9, 16, 19])
+@pytest.mark.parametrize("b", [1, 8, 16, 19])
 def test_kernel_gradients_of_a_few_images_sum_to_the_whole(b, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is one block
     x, _, y = same_arrays(b, 5, 3, 2, 4)
@@ -88,7 +88,7 @@ def test_same_of_a_batch_that_is_split_over_devices():
         close(one, other)
 
 
-@pytest.mark.parametrize("b", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("b", [1, 3, 6, 8])
 def test_groups_of_images_sum_to_the_whole(b, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 1)  # with more, a batch is not grouped
     x, _, y = arrays(b, 6, 4, 3, 5)
@@ -103,7 +103,7 @@ def test_blocks_of_images_are_put_together_in_order(b, monkeypatch):
     close(jax.jit(conv._up_product)(y, w), jax.jit(conv._up_lax)(y, w))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES[1:4])
 def test_every_lowering_is_the_same_function(shape):
     # the forms of other platforms and versions run on this one too
     x, w, y = arrays(*shape)

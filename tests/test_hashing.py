@@ -59,40 +59,42 @@ def test_words_differ_between_keys():
     assert len(np.unique(jax.jit(jax.vmap(key_words))(keys), axis=0)) == 1000
 
 
+@jax.jit
+def drawn(key):
+    """What a key and those that come of it draw, [10,4096]; and the keys of rows that are folded in, [4096,4]."""
+    first, second, third = jax.random.split(key, 3)
+    keys = [key, first, second, third, *(jax.random.fold_in(key, i) for i in range(3, 6)), random_key(1)]
+    keys.extend(jax.random.split(first, 2))
+    of_rows = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (4,)))(jnp.arange(4096))
+    return jnp.stack([jax.random.normal(each, (4096,)) for each in keys]), of_rows
+
+
 def test_draws_are_spread_as_they_should_be():
-    key, n = random_key(3), 200_000
-    even = np.sort(jax.random.uniform(key, (n,)))
-    np.testing.assert_allclose(even, (np.arange(n) + 0.5) / n, atol=1.9 / math.sqrt(n))  # Kolmogorov: 1 in 700
-    bell = np.asarray(jax.random.normal(key, (n,)), np.float64)
-    moments = [np.mean(bell**power) for power in (1, 2, 3, 4)]
+    n = 200_000
+    even, bell = jax.jit(lambda key: (jax.random.uniform(key, (n,)), jax.random.normal(key, (n,))))(random_key(3))
+    np.testing.assert_allclose(np.sort(even), (np.arange(n) + 0.5) / n, atol=1.9 / math.sqrt(n))  # Kolmogorov
+    moments = [np.mean(np.asarray(bell, np.float64) ** power) for power in (1, 2, 3, 4)]
     spread = np.sqrt(np.array([1, 2, 15, 96]) / n)  # of those means
     np.testing.assert_array_less(np.abs(np.subtract(moments, [0, 1, 0, 3])), 4 * spread)
 
 
 def test_keys_go_their_own_ways():
-    key, n = random_key(0), 4096
-    keys = [key, *jax.random.split(key, 3), *(jax.random.fold_in(key, i) for i in range(3, 6)), random_key(1)]
-    keys.extend(jax.random.split(keys[1], 2))
-    draws = np.stack([jax.random.normal(each, (n,)) for each in keys]).astype(np.float64)
-    np.testing.assert_array_less(np.abs(np.corrcoef(draws) - np.eye(len(keys))), 5 / math.sqrt(n))
-    of_rows = np.asarray(jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (4,)))(jnp.arange(n)))
-    together = np.concatenate([of_rows[:-1], of_rows[1:]], 1).astype(np.float64)
-    np.testing.assert_array_less(np.abs(np.corrcoef(together.T) - np.eye(8)), 5 / math.sqrt(n))
+    draws, of_rows = (np.asarray(found, np.float64) for found in drawn(random_key(0)))
+    np.testing.assert_array_less(np.abs(np.corrcoef(draws) - np.eye(10)), 5 / math.sqrt(4096))
+    together = np.concatenate([of_rows[:-1], of_rows[1:]], 1)
+    np.testing.assert_array_less(np.abs(np.corrcoef(together.T) - np.eye(8)), 5 / math.sqrt(4096))
 
 
 def test_a_key_draws_under_vmap_what_it_draws_alone():
     keys = jax.random.split(random_key(2), 5)
-    alone = [jax.random.normal(key, (3, 7)) for key in keys]
-    np.testing.assert_array_equal(jax.vmap(lambda key: jax.random.normal(key, (3, 7)))(keys), alone)
+    draw = jax.jit(lambda key: jax.random.normal(key, (3, 7)))
+    np.testing.assert_array_equal(jax.vmap(draw)(keys), [draw(key) for key in keys])
 
 
-def test_bits_of_every_width():
-    key = random_key(0)
-    for width in (8, 16, 32):
-        bits = np.asarray(jax.random.bits(key, (50_000,), f"uint{width}"))
-        ones = np.unpackbits(bits.view(np.uint8)).reshape(len(bits), width)
-        np.testing.assert_allclose(ones.mean(0), 0.5, atol=0.012)
-    with jax.enable_x64(True):
-        bits = np.asarray(jax.random.bits(key, (50_000,), "uint64"))
-    assert bits.dtype == np.uint64
-    np.testing.assert_allclose(np.unpackbits(bits.view(np.uint8)).reshape(-1, 64).mean(0), 0.5, atol=0.012)
+@pytest.mark.parametrize("width", [8, 16, 32, 64])
+def test_bits_of_every_width(width):
+    with jax.enable_x64(width == 64):
+        draw = jax.jit(lambda key: jax.random.bits(key, (50_000,), f"uint{width}"))
+        bits = np.asarray(draw(random_key(0)))
+    assert bits.dtype == f"uint{width}"
+    np.testing.assert_allclose(np.unpackbits(bits.view(np.uint8)).reshape(-1, width).mean(0), 0.5, atol=0.012)
