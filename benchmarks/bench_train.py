@@ -148,7 +148,7 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
     jax.config.update("jax_enable_compilation_cache", False)  # or a second run would show no compile time
     rounds = rounds or (2 if quick else 7)
     count = timing.by_platform(256 if quick else 2048, 16384)  # far more than a cache holds
-    steps = timing.by_platform(dict.fromkeys(("book", "celeba64", "residual64"), 3 if quick else 10), {})
+    steps = timing.by_platform(3 if quick else 10, 50 if quick else 200)
     big: np.ndarray = faces.images(path, count, 128)
     small = big.reshape(len(big), 64, 2, 64, 2, 3).mean((2, 4)).astype(np.uint8)
     cases: list[tuple[Config, np.ndarray]] = [
@@ -163,11 +163,9 @@ def main(quick: bool = False, path: Path | None = None, rounds: int | None = Non
         for base, images in cases:
             if only and base.preset not in only:
                 continue
-            cfg = base.replace(
-                dtype=dtype, residency="resident", chunk_steps=steps.get(base.preset, 50 if quick else 200)
-            )
-            plain = timing.by_platform(1, 20) if dtype == "float32" and not quick else 0  # slow to compile
-            plain = 0 if base.preset == "residual64" else plain  # it has the book's network alone
+            cfg = base.replace(dtype=dtype, residency="resident", chunk_steps=steps)
+            compared = dtype == "float32" and not quick and base.preset != "residual64"  # of the book's network alone
+            plain = timing.by_platform(1, 20) if compared else 0  # slow to compile
             try:
                 rows += case_rows(cfg, images, rounds=rounds, plain_steps=plain, quick=quick)
             except InputError as error:  # a dtype that the device lacks: the other cases still count

@@ -16,6 +16,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.photo.landmarks import CHIP, dlib_descriptors, dlib_is_there, import_dlib
+from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import map_rows
 
 PHOTOGRAPHS = 600  # at most, among which a face's own is looked for
@@ -215,7 +216,7 @@ def _by_judge(judge: AttributeJudge, mesh: jax.sharding.Mesh, images: np.ndarray
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:
-    return images if images.dtype == np.uint8 else np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
+    return images if images.dtype == np.uint8 else np.asarray(to_uint8(images))
 
 
 @functools.partial(jax.jit, static_argnames="features_fn")

@@ -187,7 +187,7 @@ def attribute_statistics(
     size = min(batch_size, -(-len(indices) // 2))
     groups = (indices[i : i + size] for i in range(0, len(indices), size))
     key = random_key(seed)
-    keys = [key, jax.random.fold_in(key, _NO_ROW)][: 1 + mirror]  # of the images, and of their mirror images
+    keys = [key, jax.random.fold_in(key, _NO_ROW)] if mirror else [key]  # of the images, and of their mirror images
     keys = meshes.put(keys, meshes.replicated(mesh))
     half, first_bad = start(attrs.shape[1], model.latent_dim, mesh)
     other, _ = start(attrs.shape[1], model.latent_dim, mesh)

@@ -233,28 +233,35 @@ def _up_subpixels(y: jax.Array, w: jax.Array) -> jax.Array:
 
 def _correlate_taps(x: jax.Array, y: jax.Array) -> jax.Array:
     """`correlate` as a matrix product a tap, each summed over GROUPS of the images, see `_correlate_product`."""
-    b, h, width, c = x.shape
-    groups = math.gcd(b, GROUPS) if jax.device_count() == 1 else 1
-    padded, outputs = jnp.pad(x, ((0, 0), *PADDING, (0, 0))), y.reshape(groups, -1, y.shape[3])
+    c, outputs = x.shape[3], _grouped(y)
 
-    def tap(i: int, j: int) -> jax.Array:
-        inputs = lax.slice(padded, (0, i, j, 0), (b, i + h - 1, j + width - 1, c), (1, 2, 2, 1)).reshape(groups, -1, c)
-        products = jnp.einsum("gnc,gno->gco", inputs, outputs, preferred_element_type=jnp.float32)
+    def product(inputs: jax.Array) -> jax.Array:
+        products = jnp.einsum("gnc,gno->gco", _grouped(inputs), outputs, preferred_element_type=jnp.float32)
         return functools.reduce(jnp.add, products)
 
-    return jnp.stack([tap(i, j) for i in range(3) for j in range(3)]).reshape(3, 3, c, -1).astype(x.dtype)
+    return jnp.stack([product(inputs) for inputs in _taps(x)]).reshape(3, 3, c, -1).astype(x.dtype)
 
 
-def _patches(x: jax.Array) -> jax.Array:
-    """The 3x3 neighbourhoods that `down` reads, [b,h/2,w/2,9c]."""
+def _taps(x: jax.Array) -> list[jax.Array]:
+    """What each of the nine taps of `down` reads, [b,h/2,w/2,c], row by row."""
     b, h, width, c = x.shape
-    padded = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    shifted = [
+    padded = jnp.pad(x, ((0, 0), *PADDING, (0, 0)))
+    return [
         lax.slice(padded, (0, i, j, 0), (b, i + h - 1, j + width - 1, c), (1, 2, 2, 1))
         for i in range(3)
         for j in range(3)
     ]
-    return jnp.concatenate(shifted, axis=-1)
+
+
+def _patches(x: jax.Array) -> jax.Array:
+    """The 3x3 neighbourhoods that `down` reads, [b,h/2,w/2,9c]."""
+    return jnp.concatenate(_taps(x), axis=-1)
+
+
+def _grouped(v: jax.Array) -> jax.Array:
+    """Images [b,h,w,c] as GROUPS of places, [g,n,c]; one group of a batch that is split over devices."""
+    groups = math.gcd(v.shape[0], GROUPS) if jax.device_count() == 1 else 1
+    return v.reshape(groups, -1, v.shape[3])
 
 
 def _down_product(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -269,12 +276,9 @@ def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
     since the neighbourhoods are several times as large. A batch that is split over devices is not grouped: the groups'
     products would cross between devices before they are summed.
     """
-    b, c = x.shape[0], x.shape[3]
-    groups = math.gcd(b, GROUPS) if jax.device_count() == 1 else 1
-    outputs, neighbourhoods = (v.reshape(groups, -1, v.shape[-1]) for v in (y, _patches(x)))
-    products = jnp.einsum("gno,gnp->gop", outputs, neighbourhoods, preferred_element_type=jnp.float32)
+    products = jnp.einsum("gno,gnp->gop", _grouped(y), _grouped(_patches(x)), preferred_element_type=jnp.float32)
     total = functools.reduce(jnp.add, products)  # as a reduction it would take as long as a product
-    return total.T.reshape(3, 3, c, y.shape[3]).astype(x.dtype)
+    return total.T.reshape(3, 3, x.shape[3], y.shape[3]).astype(x.dtype)
 
 
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:

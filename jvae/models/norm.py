@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jvae.runtime.hashing import mix
+from jvae.runtime.hashing import bits
 
 
 class Normalised(NamedTuple):
@@ -175,8 +175,7 @@ def dropout(x: jax.Array, rate: float, words: jax.Array) -> jax.Array:
     """
     if not rate:
         return x
-    index = lax.iota(jnp.uint32, x.size).reshape(x.shape)
-    keep = mix(index, *words) >= jnp.uint32(round(rate * 2**32))
+    keep = bits(words, x.shape) >= jnp.uint32(round(rate * 2**32))
     return jnp.where(keep, x * (1 / (1 - rate)), 0)
 
 

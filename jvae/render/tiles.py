@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
-def to_uint8(x: jax.Array) -> jax.Array:
+def to_uint8(x: jax.Array | np.ndarray) -> jax.Array:
     """Images in [0,1], of any shape, to uint8, rounded; what lies outside is clipped."""
     return jnp.round(jnp.clip(x, 0, 1) * 255).astype(jnp.uint8)
 

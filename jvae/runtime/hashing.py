@@ -34,6 +34,12 @@ def mix(index: Any, first: Any, second: Any) -> Any:
     return h ^ (h >> 16)
 
 
+def bits(words: Any, shape: tuple[int, ...]) -> jax.Array:
+    """32 random bits for each element of an array, uint32 of `shape`, from a key's two words."""
+    index = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    return mix(index, words[0], words[1])
+
+
 def _words(number: Any, words: jax.Array) -> jax.Array:
     """The words of the key that a number makes of another's, [...,2]."""
     number = jnp.asarray(number).astype(jnp.uint32)
@@ -41,11 +47,10 @@ def _words(number: Any, words: jax.Array) -> jax.Array:
 
 
 def _bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    index = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    bits = mix(index, words[0], words[1])
+    drawn = bits(words, shape)
     if bit_width == 64:
-        return bits.astype(jnp.uint64) << 32 | mix(index, words[1], words[0]).astype(jnp.uint64)
-    return (bits >> (32 - bit_width)).astype(f"uint{bit_width}")
+        return drawn.astype(jnp.uint64) << 32 | bits(words[::-1], shape).astype(jnp.uint64)
+    return (drawn >> (32 - bit_width)).astype(f"uint{bit_width}")
 
 
 # JAX's "threefry2x32" and "rbg" take a CPU up to ten times as long to compile, and what "rbg" draws under vmap is not
