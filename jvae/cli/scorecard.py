@@ -24,6 +24,7 @@ from jvae.render.page import save_page
 from jvae.render.sheet import sheet
 from jvae.runtime.processes import is_main, together
 from jvae.trained import load_vectors
+from jvae.training.learned import judge_digest
 
 BALANCE, KEEP = ("Male",), ("Male", "Young")  # where there are such attributes
 
@@ -71,6 +72,11 @@ def main(
     if judging.image_size != model.image_size:
         raise InputError(f"{judge} judges images of {judging.image_size} pixels and the run's are {model.image_size}")
     kinds = choose_kinds(known, balance, keep)
+    if known.learned and judge_digest(judging) in known.learned.judges:
+        raise InputError(
+            f"the learned vectors of {trained.run} were trained by {judge}, which would find them better than they "
+            "are: give another judge, of another seed, as `jvae judge --seed 1` trains one"
+        )
     result = card.scorecard(
         model,
         known,
@@ -141,4 +147,6 @@ def choose_kinds(
     balance, keep = found
     plain = [Kind(name) for name in FUNCTIONS if name not in ("difference", "conditional")]
     kinds = [Kind(), *([Kind("balanced", balance=balance)] if balance else []), *plain]
+    if known.learned:
+        kinds.append(Kind("learned"))
     return (*kinds, *([Kind("conditional", keep=keep), Kind("regression", keep=keep)] if keep else []))

@@ -1,17 +1,23 @@
 """`jvae vectors`: all attribute vectors of a run by one pass, or one of them by the book's procedure."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from jvae.cli.flags import Kinds, Maybe, Trained
+import numpy as np
+from tqdm import tqdm
+
+from jvae.cli.flags import Kinds, Many, Maybe, Trained
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.faces import check_store, crop_of, open_store
 from jvae.errors import InputError
+from jvae.judge.judge import Judge
 from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.kinds import with_joint
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.runtime.processes import is_main, together
+from jvae.trained import TrainedModel
+from jvae.training.learned import STEPS, learn_vectors
 
 
 @together
@@ -27,6 +33,8 @@ def main(
     crop: Maybe[Literal["center", "squash"]] = None,
     workers: int = 0,
     kinds: Kinds = Kinds(),
+    judges: Many[Path] = (),
+    steps: int = STEPS,
     out: Maybe[Path] = None,
 ) -> None:
     """Estimates the attribute vectors of a run.
@@ -45,6 +53,9 @@ def main(
       seed: seed of the samples, and of the order of --stop book.
       crop: crop of a data set that is not packed (default: the run's; of runs of an older version, which do not say it,
         squash for the preset book and center for others).
+      judges: files or run directories of the judges that vectors of --kind learned are trained by, of different seeds;
+        score them by another one.
+      steps: number of training steps of --kind learned.
       workers: number of processes that decode such a data set; 0 decodes with threads, which serve two cores best.
       out: file to write (default: vectors.npz in the run).
     """
@@ -55,6 +66,11 @@ def main(
     wanted = kinds.find()
     if label is not None and wanted is not None:
         raise InputError("--stop book finds differences of one attribute: leave out --kind, --balance and --keep")
+    learns = wanted is not None and wanted.name == "learned"
+    if learns != bool(judges):
+        raise InputError("--kind learned and --judges go together: the vectors are trained by the judges")
+    if steps < 1:
+        raise InputError(f"steps={steps}: must be at least 1")
     run, data, model = trained.run, trained.data, trained.load()
     if is_packed(data):
         store = open_store(data, model.image_size, model.data)
@@ -80,7 +96,9 @@ def main(
         else:
             columns, labels = with_joint(store.attribute_names, store.attrs, kinds.balance)
             halves = attribute_statistics(model, store.images, labels, rows, mirror=both, progress=True, **how)
-            vectors = AttributeVectors.from_statistics(halves, columns, origin, wanted)
+            vectors = AttributeVectors.from_statistics(halves, columns, origin, None if learns else wanted)
+            if learns:
+                vectors = _learn(model, vectors, store, rows, judges, steps, seed).of_kind(wanted)
     out = out or run / (f"vectors_book_{label.replace('/', '-')}.npz" if label else "vectors.npz")
     if is_main():
         vectors.save(out)
@@ -91,3 +109,28 @@ def main(
         print(f"no vector for {name}: {reason}")
     of = f"{vectors.totals.n:,} images" + (" and their mirror images" if both else "")
     print(f"{len(vectors)} vectors ({vectors.kind}) of {of} in {out}")
+
+
+def _learn(
+    model: TrainedModel,
+    vectors: AttributeVectors,
+    store: Any,
+    rows: np.ndarray,
+    judges: tuple[Path, ...],
+    steps: int,
+    seed: int,
+) -> AttributeVectors:
+    """The vectors with learned ones, trained on the rows of a store."""
+    opened = [Judge.load(judge, mesh=model.mesh) for judge in judges]
+    for judge in opened:
+        judge.warn_unless_cut_alike(store)
+    z = model.encode(store.images, rows=rows)
+    with tqdm(total=steps, desc="learning vectors", unit="step", disable=not is_main()) as bar:
+
+        def report(step: int, means: dict[str, float]) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix({name: f"{means[name]:.3f}" for name in ("missed", "turned")})
+
+        return vectors.with_learned(
+            learn_vectors(model, vectors, opened, z, store.attrs[rows], steps=steps, seed=seed, report=report)
+        )

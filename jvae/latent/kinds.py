@@ -29,6 +29,7 @@ class Kind:
         with all others held fixed (least squares of the latents on all labels), but for those whose labels determine
         its own. "lda" separates best those with it from
         those without, under the covariance they share (Fisher 1936). "conditional" is "difference" with `keep`.
+        "learned" was trained through the decoder, see `jvae.training.learned`.
       balance: attributes by which "balanced" groups the rows.
       keep: attributes along whose directions nothing shall change: what a vector shares with them is projected out of
         it (Shen et al. 2020, "Interpreting the Latent Space of GANs", section 3.3, for any number); of "regression",
@@ -139,7 +140,9 @@ def with_joint(names: Sequence[str], attrs: np.ndarray, balance: Sequence[str]) 
     return (*names, *map(JOINT.join, sets)), np.stack([*attrs.T, *joint], axis=1) if joint else attrs
 
 
-def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Directions:
+def directions(
+    kind: Kind, sums: Totals, columns: Sequence[str], a: int, learned: np.ndarray | None = None
+) -> Directions:
     """The directions of the first `a` columns.
 
     Args:
@@ -147,15 +150,21 @@ def directions(kind: Kind, sums: Totals, columns: Sequence[str], a: int) -> Dire
       sums: over all columns.
       columns: their names: attributes, then joint ones ("Male&Young").
       a: how many are attributes.
+      learned: [a,d], those of the kind "learned", NaN where there is none.
 
     Raises:
-      InputError: an attribute of `kind` is unknown, has no direction to keep, or was not counted jointly.
+      InputError: an attribute of `kind` is unknown, has no direction to keep, or was not counted jointly; or the kind
+        is "learned", and none were.
     """
     for name in (*kind.balance, *kind.keep):
         if name not in columns[:a]:
             raise unknown("attribute", name, columns[:a])
     if kind.name == "balanced":
         found = _balanced(sums, columns, a, kind.balance)
+    elif kind.name == "learned":
+        if learned is None:
+            raise InputError("no vectors were learned: `jvae vectors --kind learned --judges JUDGE …` trains them")
+        found = Directions(learned, np.full_like(learned, np.nan), {})
     else:
         found = FUNCTIONS[kind.name](sums, a)
     if found.bound is not None:
@@ -325,11 +334,11 @@ def _first(sums: Totals, a: int) -> Totals:
 
 
 # Kind -> function of the sums and of a, the number of attributes; to add a kind, write its function above, and its line
-# here. "balanced" alone, which needs more, is called by name.
+# here. Only "balanced" and "learned", which need more, are called by name.
 FUNCTIONS: dict[str, Callable[[Totals, int], Directions]] = {
     "difference": _difference,
     "regression": _regression,
     "lda": _lda,
     "conditional": _difference,
 }
-KINDS = (*FUNCTIONS, "balanced")
+KINDS = (*FUNCTIONS, "balanced", "learned")

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from jvae.latent.kinds import JOINT, Kind, as_kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
 
 FORMAT = "jvae attribute vectors 3"
+LEARNED = "learned"  # in the file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,18 @@ class Origin:
     mirror: bool = False  # whether every row counts by half mirrored
 
 
+class Learned(NamedTuple):
+    """Vectors that were trained through a decoder, see `jvae.training.learned`.
+
+    Attributes:
+      vectors: [a,d] float64, NaN where there is none.
+      judges: digests of the judges that they were trained by, which cannot score them.
+    """
+
+    vectors: np.ndarray
+    judges: tuple[str, ...]
+
+
 class AttributeVectors:
     """All the attribute vectors of one pass, by name: `vectors["Eyeglasses"]`.
 
@@ -43,6 +56,7 @@ class AttributeVectors:
       columns: names of all columns: the attributes, and the joint ones ("Male&Young") that were counted with them.
       origin: model, store and split that the sums come from.
       kind: kind of the vectors.
+      learned: those of the kind "learned"; None where none were.
       missing: attribute -> why it has no vector.
       notes: attribute -> what its vector leaves out.
     """
@@ -53,6 +67,7 @@ class AttributeVectors:
         columns: Sequence[str],
         origin: Origin | None = None,
         kind: Kind | str | None = None,
+        learned: Learned | None = None,
     ):
         """Computes the vectors of every attribute for which there are rows with it and rows without it.
 
@@ -61,15 +76,16 @@ class AttributeVectors:
           columns: names of the columns, attributes first, then joint ones.
           origin: model, store and split that the sums come from.
           kind: kind of the vectors, or its name; None is "difference".
+          learned: those of the kind "learned", where there are some.
 
         Raises:
-          InputError: the names do not fit, or see `jvae.latent.kinds.directions`.
+          InputError: the names or the learned vectors do not fit, or see `jvae.latent.kinds.directions`.
         """
         self.parts = (sums,) if isinstance(sums, Totals) else tuple(sums)
         self.totals = add_totals(self.parts)
         self.columns = tuple(columns)
         self.attribute_names = tuple(name for name in self.columns if JOINT not in name)
-        self.origin, self.kind = origin or Origin(), as_kind(kind)
+        self.origin, self.kind, self.learned = origin or Origin(), as_kind(kind), learned
         if len(self.columns) != len(self.totals.counts):
             raise InputError(f"{len(self.columns)} attribute names for {len(self.totals.counts)} columns")
         if not self.attribute_names:
@@ -78,7 +94,11 @@ class AttributeVectors:
             parts = name.split(JOINT)
             if len(parts) > 1 and (i < len(self.attribute_names) or not set(parts) <= set(self.attribute_names)):
                 raise InputError(f"the column {name} is of no attributes before it: rename it, and pack again")
-        found = directions(self.kind, self.totals, self.columns, len(self.attribute_names))
+        shape = (len(self.attribute_names), len(self.totals.z))
+        if learned is not None and learned.vectors.shape != shape:
+            raise InputError(f"learned vectors must be {list(shape)}, not {list(learned.vectors.shape)}")
+        own = None if learned is None else learned.vectors
+        found = directions(self.kind, self.totals, self.columns, len(self.attribute_names), own)
         self.missing: dict[str, str] = {}
         self._vectors: dict[str, AttributeVector] = {}
         halves = self._halves()
@@ -108,7 +128,11 @@ class AttributeVectors:
 
     def of_kind(self, kind: Kind | str) -> "AttributeVectors":
         """The vectors of another kind, of the same sums."""
-        return AttributeVectors(self.parts, self.columns, self.origin, kind)
+        return AttributeVectors(self.parts, self.columns, self.origin, kind, self.learned)
+
+    def with_learned(self, learned: Learned | None) -> "AttributeVectors":
+        """These, with such of the kind "learned"."""
+        return AttributeVectors(self.parts, self.columns, self.origin, self.kind, learned)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,6 +217,7 @@ class AttributeVectors:
                 columns=np.array(self.columns, dtype=np.str_),
                 vector_names=np.array(self.names, dtype=np.str_),
                 vectors=np.asarray(self),
+                **({} if self.learned is None else _learned_arrays(self.learned)),
                 **arrays,  # pyright: ignore[reportArgumentType]
             )
 
@@ -224,13 +249,19 @@ class AttributeVectors:
         _check_sums(npz, columns, str(path))
         n, *arrays = (npz[name] for name in Totals._fields)
         parts = [Totals(int(n[k]), *(value[k] for value in arrays)) for k in range(len(n))]
-        return cls(parts, columns, origin, saved if kind is None else kind)
+        learned = None
+        if LEARNED in npz:
+            judges = npz.get(f"{LEARNED}_judges", np.array([], np.str_))
+            learned = Learned(npz[LEARNED].astype(np.float64), tuple(np.atleast_1d(judges).astype(str).tolist()))
+        return cls(parts, columns, origin, saved if kind is None else kind, learned)
 
     def _why_none(self, i: int, vector: np.ndarray) -> str | None:
         """Why column `i` has no vector; None when it has."""
         if reason := one_sided(self.totals.n, int(self.totals.counts[i])):
             return reason
         if not np.isfinite(vector).all():
+            if self.kind.name == "learned":
+                return "none was learned, as no other kind has one or the judges do not tell it"
             if self.kind.balance:
                 return f"in no group by {' and '.join(self.kind.balance)} do some have it and some not"
             return "the latents do not vary"
@@ -243,7 +274,7 @@ class AttributeVectors:
     def _halves(self) -> np.ndarray:
         """[a], cosines between the vectors of the two halves; NaN where a half has none, or there are not two."""
         nowhere = np.full(len(self.attribute_names), np.nan)
-        if len(self.parts) != 2 or not all(part.n for part in self.parts):
+        if len(self.parts) != 2 or not all(part.n for part in self.parts) or self.kind.name == "learned":
             return nowhere
         try:
             found = [directions(self.kind, part, self.columns, len(self.attribute_names)) for part in self.parts]
@@ -252,6 +283,10 @@ class AttributeVectors:
         first, second = (half.vectors for half in found)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+def _learned_arrays(learned: Learned) -> dict[str, Any]:
+    return {LEARNED: learned.vectors, f"{LEARNED}_judges": np.array(learned.judges, np.str_)}
 
 
 def _check_sums(npz: Mapping[str, np.ndarray], columns: Sequence[str], path: str) -> None:

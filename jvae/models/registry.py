@@ -5,5 +5,6 @@ MODELS: dict[str, str] = {
     "book": "jvae.models.book:Book",
     "linear": "jvae.models.linear:Linear",
     "residual": "jvae.models.residual:Residual",
+    "principal": "jvae.models.principal:Principal",
     "judge": "jvae.judge.net:JudgeNetwork",
 }

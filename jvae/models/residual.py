@@ -130,10 +130,17 @@ class Enlarge(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images [b,h,w,3] float in [0, 1] to their `Posterior`."""
+    """Images [b,h,w,3] float in [0, 1] to their `Posterior`.
+
+    Attributes:
+      cfg: the model's settings.
+      dtype: of the matrix work.
+      adds: whether it begins as zeros, for what is added to another posterior.
+    """
 
     cfg: Residual
     dtype: Any = jnp.float32
+    adds: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Posterior:
@@ -146,7 +153,8 @@ class Encoder(nn.Module):
             for j in range(blocks):
                 x = Block(cfg, name=f"block_{i}_{j}")(x)
         x = Activate(cfg, name="norm")(x).reshape(x.shape[0], -1)
-        x = nn.Dense(2 * cfg.latent_dim, dtype=self.dtype, name="posterior")(x)  # [b,2d]
+        init = nn.initializers.zeros if self.adds else nn.initializers.lecun_normal()
+        x = nn.Dense(2 * cfg.latent_dim, dtype=self.dtype, kernel_init=init, name="posterior")(x)  # [b,2d]
         mean, logvar = jnp.split(x.astype(jnp.float32), 2, axis=-1)
         return Posterior(mean, logvar)
 
@@ -158,23 +166,34 @@ class Decoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
-        """Latents [b,d] to images [b,h,w,3]."""
+    def __call__(self, z: jax.Array, beside: jax.Array | None = None) -> jax.Array:
+        """Latents [b,d] to images [b,h,w,3].
+
+        Args:
+          z: the latents.
+          beside: [b,h,w,3], what another decoder makes of them, if there is one: the blocks see it, and what they give
+            is added to it, zeros at first.
+        """
         cfg = self.cfg
         side = cfg.image_size // STEM // 2 ** (len(cfg.widths) - 1)
         x = nn.Dense(side * side * cfg.widths[-1], dtype=self.dtype, name="dense")(z)
         x = x.reshape(-1, side, side, cfg.widths[-1])
         for i in reversed(range(len(cfg.widths))):
+            if not i and beside is not None:
+                seen = conv.space_to_depth((beside - 0.5).astype(self.dtype), STEM)
+                x = x + Pointwise(cfg.widths[0], self.dtype, name="beside")(seen)
             for j in range(cfg.blocks[i]):
                 x = Block(cfg, name=f"block_{i}_{j}")(x)
             if i:
                 x = Enlarge(2, cfg.widths[i - 1], self.dtype, name=f"up_{i}")(x)
         x = Activate(cfg, name="norm")(x)
         x = ACTIVATIONS[cfg.activation](Enlarge(STEM, cfg.head_width, self.dtype, name="head")(x))  # [b,h,w,head_width]
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, cfg.head_width, 3)).astype(self.dtype)
+        init = nn.initializers.lecun_normal() if beside is None else nn.initializers.zeros
+        kernel = self.param("kernel", init, (3, 3, cfg.head_width, 3)).astype(self.dtype)
         x = conv.depth_to_space(conv.same_of_few(conv.space_to_depth(x, 2), kernel), 2)  # [b,h,w,3]
         bias = self.param("bias", nn.initializers.zeros, (3,))
-        return nn.sigmoid(x.astype(jnp.float32) * _whole_border(cfg.image_size) + bias.reshape(1, 1, 1, 3))
+        x = x.astype(jnp.float32) * _whole_border(cfg.image_size) + bias.reshape(1, 1, 1, 3)
+        return nn.sigmoid(x) if beside is None else jnp.clip(beside + x, 0, 1)
 
 
 def _whole_border(side: int) -> jax.Array:

@@ -134,6 +134,7 @@ def train(
         validation = Validation(store, mesh)
         program = compiling.result()
         checking.result()  # before the first step: nothing is learnt from damaged images
+        state = resumed or begin(task, state, store, rows, mesh)
         bar.say(f"compiled in {program.seconds:.1f} s, beside the rest of the start")
         member.start(stack, step, Hyper.of(cfg.optimizer, total), program.seconds, validation)
         stop = Stopped(stopped, mesh)
@@ -274,6 +275,14 @@ def _solve(
     bar.advance(1, {})
     member.call.ended(1)
     return Ending(1, 1, member.scores, None)
+
+
+def begin(task: Task, state: State, store: Store, rows: np.ndarray, mesh: Mesh) -> State:
+    """A fresh state, with what the task knows from the data before the first step."""
+    if (variables := task.begun(state.variables, store.images, rows, mesh)) is state.variables:
+        return state
+    variables = put(variables, replicated(mesh))
+    return state._replace(variables=variables, average=None if state.average is None else variables)
 
 
 def run_keys(seed: int, mesh: Mesh) -> jax.Array:

@@ -29,7 +29,7 @@ from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
-from jvae.training.loop import Pace, drive, make_task, run_keys
+from jvae.training.loop import Pace, begin, drive, make_task, run_keys
 from jvae.training.many import divided, sweep_chunk
 from jvae.training.member import Member, Validation
 from jvae.training.run import settings
@@ -153,13 +153,13 @@ def sweep(
     with contextlib.ExitStack() as stack:
         for member in members:
             member.open(stack, store, total)
-        state, step = _begin(members, hypers, out, total, mesh)
+        store.verify()  # nothing is learnt from damaged images
+        state, step = _begin(members, hypers, store, rows, out, total, mesh)
         validation = Validation(store, first_device(mesh))
         bar = Progress(step, total, shown=progress)
         stack.callback(bar.close)
         signum, pace, compile_seconds, engine = None, Pace(len(members) * cfg.loop.batch_size), 0.0, None
         if step < total:
-            store.verify()
             began = time.perf_counter()
             engine = _Many(members, hypers, state, store, rows, shared_batches, mesh)
             compile_seconds = time.perf_counter() - began
@@ -248,7 +248,15 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
         raise InputError(f"{first.name} is solved in closed form: train each by itself")
 
 
-def _begin(members: Sequence[Member], hypers: Sequence[Hyper], out: Path, total: int, mesh: Mesh) -> tuple[State, int]:
+def _begin(
+    members: Sequence[Member],
+    hypers: Sequence[Hyper],
+    store: PackedStore,
+    rows: np.ndarray,
+    out: Path,
+    total: int,
+    mesh: Mesh,
+) -> tuple[State, int]:
     """The runs' states, every leaf [m,…], and the step they are at: 0, or that of their last checkpoints.
 
     Raises:
@@ -278,7 +286,10 @@ def _begin(members: Sequence[Member], hypers: Sequence[Hyper], out: Path, total:
         member.step = at[i]
         key = run_keys(member.cfg.seed, on_one)[0]
         whole = replicated(on_one)
-        found = states[i] or init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
+        found = states[i]
+        if found is None:
+            fresh = init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
+            found = begin(member.task, fresh, store, rows, on_one)
         stacked.append(jax.device_get(found))
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 

@@ -119,6 +119,17 @@ class Task(Protocol):
         """
         raise TypeError(f"{type(self).__name__} has no closed form")
 
+    def begun(self, variables: Variables, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
+        """What training begins with: fresh variables as they are, unless a task knows better ones from the data.
+
+        Args:
+          variables: of `init`.
+          images: as in `solve`.
+          rows: as in `solve`.
+          mesh: as in `solve`.
+        """
+        return variables
+
     def augmented(self, batch: Batch, key: jax.Array) -> Batch:
         """What a step learns from, of a batch as it came, on the device: the batch itself, unless a task says another.
 

@@ -12,8 +12,9 @@ from jvae.data.feed import Batch
 from jvae.errors import InputError
 from jvae.judge.judge import Judge
 from jvae.judge.net import JudgeNet
-from jvae.models.model import Posterior, Variables
-from jvae.training.task import static
+from jvae.models.model import Posterior, Variables, latent_dim
+from jvae.training.task import named, part, static
+from jvae.training.tasks.supervised import linear_head, read_off
 from jvae.training.tasks.vae import Vae, VaeTask
 
 
@@ -28,16 +29,19 @@ class Perceptual(Vae):
       layer_weight: weight of the distance in the judge's layers, means over positions and channels, summed over layers.
       feature_weight: weight of the distance in the features that the judge's logits are linear in, summed.
       logit_weight: weight of the distance in the judge's logits, summed.
+      readout_weight: weight of the distance between the judge's logits of the picture and a linear readout of the
+        posterior's mean, summed; above 0, attributes become what is linear in z.
     """
 
     judge: str = ""
     layer_weight: float = 10.0
     feature_weight: float = 1.0
     logit_weight: float = 1.0
+    readout_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_at_least(0, "layer_weight", "feature_weight", "logit_weight")
+        self.check_at_least(0, "layer_weight", "feature_weight", "logit_weight", "readout_weight")
 
     def labels(self, store: Any) -> tuple[str, ...]:
         """None: the judge is told nothing of the labels. It is opened here, so that a wrong one is refused at once."""
@@ -46,9 +50,13 @@ class Perceptual(Vae):
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
         """The task, without the judge until it is prepared."""
-        given = (self.layer_weight, self.feature_weight, self.logit_weight)
+        given = (self.layer_weight, self.feature_weight, self.logit_weight, self.readout_weight)
         return PerceptualTask(
-            **self.shared(model, dtype), judge=self.judge, dtype=dtype, weights=np.array(given, np.float32)
+            **self.shared(model, dtype),
+            judge=self.judge,
+            dtype=dtype,
+            weights=np.array(given, np.float32),
+            reads=self.readout_weight > 0,
         )
 
 
@@ -60,7 +68,8 @@ class PerceptualTask(VaeTask):
     Attributes:
       judge: file or run directory of the judge.
       dtype: dtype of the judge's matrix work.
-      weights: float32 [3], weights of layers, features and logits.
+      weights: float32 [4], weights of layers, features, logits and the readout.
+      reads: whether there is a readout.
       net: the judge's network; None until the task is prepared.
       frozen: its variables, which are not trained.
     """
@@ -68,6 +77,7 @@ class PerceptualTask(VaeTask):
     judge: str = static()
     dtype: Any = static()
     weights: Any
+    reads: bool = static(default=False)
     net: JudgeNet | None = static(default=None)
     frozen: Any = None
 
@@ -78,17 +88,32 @@ class PerceptualTask(VaeTask):
         net = JudgeNet(len(judge.attribute_names), self.config.image_size, dtype=self.dtype)
         return dataclasses.replace(self, net=net, frozen=jax.device_get(judge.variables))
 
+    def init(self, key: jax.Array) -> Variables:
+        """Fresh variables of the model, and a readout that says nothing yet, if there is one."""
+        variables = super().init(key)
+        if not self.reads:
+            return variables
+        assert self.net is not None
+        d = latent_dim(self.module, part(variables, "model"), self.config.image_size)
+        return named(variables, readout={"params": linear_head(d, self.net.attributes)})
+
     def terms(
         self, variables: Variables, batch: Batch, x: jax.Array, recon: jax.Array, posterior: Posterior
     ) -> dict[str, jax.Array]:
-        """What the judge sees: layers (means over positions and channels, summed over layers), features and logits."""
+        """What the judge sees: layers (means over positions and channels, summed over layers), features and logits; and
+        what of its logits of the picture can be read from the posterior's mean, if there is a readout.
+        """
         assert self.net is not None  # the loop prepares every task
         judged: Any = [self.net.apply(self.frozen, image) for image in (x, recon)]
         seen, made = judged
         layers = sum(_distance(a, b) / a[0].size for a, b in zip(seen.layers, made.layers, strict=True))
         features, logits = _distance(seen.features, made.features), _distance(seen.logits, made.logits)
-        by_layer, by_feature, by_logit = self.weights
-        return {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
+        by_layer, by_feature, by_logit, by_readout = self.weights
+        found = {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
+        if self.reads:
+            read = read_off(variables["params"]["readout"], posterior.mean)
+            found["readout"] = by_readout * _distance(seen.logits, read)
+        return found
 
 
 def open_judge(path: str, image_size: int) -> Judge:

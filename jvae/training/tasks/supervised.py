@@ -67,23 +67,28 @@ class SupervisedTask(VaeTask):
         """Fresh variables of the model, and a head that says nothing yet."""
         variables, a = super().init(key), len(self.attributes)
         d = latent_dim(self.module, part(variables, "model"), self.config.image_size)
-        head = {"params": {"kernel": jnp.zeros((d, a)), "bias": jnp.zeros(a)}}
-        return named(variables, head=head)
+        return named(variables, head={"params": linear_head(d, a)})
 
     def terms(
         self, variables: Variables, batch: Batch, x: jax.Array, recon: jax.Array, posterior: Posterior
     ) -> dict[str, jax.Array]:
         """The labels' cross-entropy."""
-        logits = self._logits(variables, posterior.mean)
+        logits = read_off(variables["params"]["head"], posterior.mean)
         each = optax.sigmoid_binary_cross_entropy(logits, batch.labels.astype(jnp.float32))
         return {"labels": self.label_weight * each.sum(1)}
 
     def score(self, variables: Variables, batch: Batch, keys: jax.Array) -> dict[str, jax.Array]:
         """The VAE's scores, and label_accuracy, the share of the labels that the head tells."""
         mean = Encode(self.module)(part(variables, "model"), batch.images).mean
-        said = self._logits(variables, mean) > 0
+        said = read_off(variables["params"]["head"], mean) > 0
         return super().score(variables, batch, keys) | {"label_accuracy": jnp.mean(said == batch.labels, axis=1)}
 
-    def _logits(self, variables: Variables, mean: jax.Array) -> jax.Array:
-        head = variables["params"]["head"]
-        return mean @ head["kernel"] + head["bias"][None]  # [b,a]
+
+def linear_head(d: int, a: int) -> dict[str, jax.Array]:
+    """Parameters of a linear head on a posterior mean, which says nothing yet."""
+    return {"kernel": jnp.zeros((d, a)), "bias": jnp.zeros(a)}
+
+
+def read_off(head: dict[str, jax.Array], mean: jax.Array) -> jax.Array:
+    """Logits [b,a] of posterior means [b,d]."""
+    return mean @ head["kernel"] + head["bias"][None]

@@ -126,10 +126,23 @@ class VaeTask(Task):
 
     def solve(self, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
         """The variables at the optimum, of a model that has it in closed form."""
-        if self.mirror:
-            rows = np.asarray(rows)
-            images, rows = WithMirrors(images), np.concatenate([rows, len(images) + rows])
-        return named(model=self.config.solve(images, rows, mesh, r_loss_factor=float(self.r_loss_factor)))
+        return named(model=self.config.solve(*self._with_mirrors(images, rows), mesh, **self._factor))
+
+    def begun(self, variables: Variables, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
+        """The variables, with those of the model that come of the data."""
+        if not self.config.begins:
+            return variables
+        return named(variables, model=self.config.begin(*self._with_mirrors(images, rows), mesh, **self._factor))
+
+    def _with_mirrors(self, images: Any, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+        if not self.mirror:
+            return images, rows
+        rows = np.asarray(rows)
+        return WithMirrors(images), np.concatenate([rows, len(images) + rows])
+
+    @property
+    def _factor(self) -> dict[str, float]:
+        return {"r_loss_factor": float(self.r_loss_factor)}
 
     def augmented(self, batch: Batch, key: jax.Array) -> Batch:
         """The batch, with `mirror` a half of it mirrored: the rows of even or of odd number, by a coin of the step.
