@@ -32,6 +32,7 @@ def card():
         OWN,
         scores,
         0.7,
+        0.95,
         {"the judge": {"the prior": 3.0}},
         {},
         1.0,
@@ -78,7 +79,9 @@ def test_as_json_has_no_numbers_that_are_none(card):
 def test_lines_on_the_rest(card):
     judge, reconstruction, samples = card.lines()
     assert judge.startswith("judge: 3 of 1 attributes judged; over all of them accuracy 0.800, balanced 0.700")
-    assert reconstruction.endswith("squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim")
+    assert reconstruction.endswith(
+        "squared error 0.01000, PSNR 20.00 dB, SSIM 0.700, 8.000 bits/dim, judged as the photographs 0.950"
+    )
     assert samples == "Fréchet distance in the features of the judge: the prior 3.00"
 
 

@@ -47,6 +47,16 @@ def judge() -> Any:
 MODEL: Any = SimpleNamespace(variables=(), mesh=make_mesh(), decode_fn=lambda variables, z: _patches(z))
 
 
+def test_edits_are_painted_onto_photographs(judge):
+    z, attrs = world()
+    known = vectors(Kind("lda"), z, attrs, names=NAMES)
+    grey = np.full((len(z), 48, 16, 3), 128, np.uint8)  # the judge reads 100·(128/255 − .5) = .2 in each
+    edit = judge_edits(MODEL, known, judge, z, attrs, edited=["Smiling"], photographs=grey)["Smiling"]
+    step = known["Smiling"].step("sd")[2]
+    np.testing.assert_array_equal(edit.hits, 100 * (128 / 255 - 0.5) + FACTORS * step >= 1)
+    assert edit.faces == 64 and edit.hits[0] == 0 and edit.hits[-1] == 1
+
+
 def test_an_edit_that_drags_something_along_leaks(judge):
     z, attrs = world()
     plain = judge_edits(MODEL, vectors(Kind(), z, attrs, names=NAMES), judge, z, attrs)

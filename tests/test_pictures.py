@@ -223,8 +223,8 @@ def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
 
 
 def names(*known: str) -> Any:
-    """What stands in for vectors: it is only asked whether it has one."""
-    return known
+    """What stands in for vectors: it is only asked whether it has one, and whether some were learned."""
+    return type("Names", (tuple,), {"learned": None})(known)
 
 
 def test_a_scorecard_leaves_out_kinds_for_which_there_is_no_attribute(capsys):

@@ -42,6 +42,7 @@ def main(
     inception: Maybe[Path] = None,
     identity: Literal["auto", "dlib", "judge", "none"] = "auto",
     photographs: int = PHOTOGRAPHS,
+    painted: bool = False,
     file: VectorFile = VectorFile(),
     out: Maybe[Path] = None,
 ) -> None:
@@ -62,6 +63,8 @@ def main(
       identity: whose descriptor says whether pictures are of the same person: dlib's, which the extra identity
         installs, or the judge's features (auto: dlib's where it is installed; none: leave it out).
       photographs: number of test images, at most, among which a face's own is looked for.
+      painted: whether edits are judged as painted onto the photographs, as by `jvae edit --paint change`, and not as
+        decoded.
       out: directory to write (default: scorecard/ in the run).
     """
     if edits < 2:
@@ -90,6 +93,7 @@ def main(
         inception=Inception.load(inception, mesh=model.mesh) if inception else None,
         identity=identity,
         photographs=photographs,
+        painted=painted,
         report=print,
     )
     lines = [*result.summary().to_string(float_format="{:.3f}".format).splitlines(), "", *result.lines()]

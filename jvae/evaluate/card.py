@@ -17,7 +17,7 @@ from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_desc
 from jvae.evaluate.inception import Inception
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
-from jvae.judge.judge import Judge
+from jvae.judge.judge import Judge, batched_logits
 from jvae.latent.kinds import Kind, as_kind
 from jvae.latent.priors import aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
@@ -41,6 +41,8 @@ class Scorecard:
       judge: scores of the judge itself, a row an attribute.
       reconstruction: scores of the reconstructions of the test split.
       ssim: mean structural similarity of reconstructions.
+      agreement: share of its judgements that the judge makes alike of reconstructions and photographs, over all
+        attributes that it knows.
       frechet: whose features -> name of the distribution -> Fréchet distance of its samples to the test split in them.
       truth: kind -> attribute -> the edit beside the face rendered with the attribute.
       seconds: time that it took.
@@ -52,6 +54,7 @@ class Scorecard:
     judge: pd.DataFrame
     reconstruction: Scores
     ssim: float
+    agreement: float
     frechet: dict[str, dict[str, float]]
     truth: dict[Kind, dict[str, Truth]]
     seconds: float
@@ -123,7 +126,7 @@ class Scorecard:
             f"judge: {len(self.judged)} of {len(self.judge)} attributes judged; over all of them accuracy "
             f"{own['accuracy']:.3f}, balanced {own['balanced']:.3f}, area under the ROC curve {own['auc']:.3f}",
             f"reconstruction of {r['n']:,.0f} images: squared error {r['error']:.5f}, PSNR {r['psnr']:.2f} dB, "
-            f"SSIM {self.ssim:.3f}, {r['bits_per_dim']:.3f} bits/dim",
+            f"SSIM {self.ssim:.3f}, {r['bits_per_dim']:.3f} bits/dim, judged as the photographs {self.agreement:.3f}",
             *([self.identity.line()] if self.identity else []),
             *[
                 f"Fréchet distance in the features of {whose}: "
@@ -154,7 +157,7 @@ class Scorecard:
                     str(kind): {name: edit._asdict() for name, edit in edits.items()}
                     for kind, edits in self.edits.items()
                 },
-                "reconstruction": self.reconstruction | {"ssim": self.ssim},
+                "reconstruction": self.reconstruction | {"ssim": self.ssim, "agreement": self.agreement},
                 "identity": self.identity
                 and self.identity._asdict()
                 | {
@@ -190,6 +193,7 @@ def scorecard(
     inception: Inception | None = None,
     identity: str = "auto",
     photographs: int = PHOTOGRAPHS,
+    painted: bool = False,
     seed: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> Scorecard:
@@ -210,6 +214,7 @@ def scorecard(
       identity: whose descriptor says whether pictures are of the same person, see `jvae.evaluate.identity`: "dlib",
         "judge" for the judge's features, "auto" for the first where it is installed, "none" to leave it out.
       photographs: number of test images, at most, among which that looks for a face's own, spread evenly.
+      painted: whether edits are judged as painted onto the photographs, and not as decoded.
       seed: seed of the samples.
       report: function that is called with a line at each stage.
 
@@ -232,12 +237,15 @@ def scorecard(
     if not judged:
         raise InputError(f"the judge tells no attribute with an area under the ROC curve of {least_auc:g}: train it on")
     z = model.encode(store.images, rows=rows)
+    onto = store.read(rows) if painted else None
     edits, truths, used = {}, {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
     for kind in map(as_kind, kinds):
         used[kind] = known = vectors.of_kind(kind)
-        edits[kind] = judge_edits(model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces)
+        edits[kind] = judge_edits(
+            model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces, photographs=onto
+        )
         if not edits[kind]:  # whatever the kind
             raise InputError(
                 f"the judge sees {', '.join(edited or judged)} in every face that is labelled without, so that no edit "
@@ -263,6 +271,11 @@ def scorecard(
             name: frechet_distance(by_rows(features, (made, every)), real) for name, made in samples.items()
         }
     alike = by_rows(_likeness, (store.images, rows), (reconstructions, every)).mean()
+    seen = [
+        batched_logits(judge.logits_fn, judge.variables, images, which, model.mesh)
+        for images, which in ((store.images, rows), (reconstructions, every))
+    ]
+    agreement = float((judge.says(seen[0]) == judge.says(seen[1])).mean())
     own = None
     if describe:
         some = np.unique(np.linspace(0, n - 1, photographs).round().astype(int))
@@ -271,7 +284,7 @@ def scorecard(
         real = store.read(rows[some])
         own = score_identity(model, describe, real, z[some], reconstructions[some], attrs[some], both)
     seconds = time.perf_counter() - start
-    return Scorecard(edits, judged, judge.scores, scores, float(alike), frechet, truths, seconds, own)
+    return Scorecard(edits, judged, judge.scores, scores, float(alike), agreement, frechet, truths, seconds, own)
 
 
 @jax.jit

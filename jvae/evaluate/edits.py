@@ -12,6 +12,7 @@ from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
+from jvae.models.model import to_float
 from jvae.runtime.mesh import put_rows, to_host
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
@@ -125,6 +126,7 @@ def judge_edits(
     edited: Sequence[str] | None = None,
     faces: int = 64,
     factors: np.ndarray = FACTORS,
+    photographs: np.ndarray | None = None,
 ) -> dict[str, Edit]:
     """Edits faces without an attribute by its vector, factor after factor, and has the judge look at them.
 
@@ -140,6 +142,8 @@ def judge_edits(
       edited: attributes to edit; None is all that have a vector and are judged.
       faces: at most, an attribute; those spread evenly over the rows.
       factors: [f], the first is 0, in standard deviations along the vector.
+      photographs: uint8 [n,h,w,3] of the same faces: what the edit changes is painted onto them, as by
+        `jvae.render.residual`, and judged there; None judges what is decoded.
 
     Returns:
       attribute -> what its edit did; without those of which no face was left to edit.
@@ -159,14 +163,15 @@ def judge_edits(
     columns = np.array([known.index(name) for name in judged])
     found: dict[str, Edit] = {}
     for name in edited if edited is not None else [name for name in judged if name in vectors]:
-        without = z[~attrs[:, vectors.attribute_names.index(name)]]
+        without = np.flatnonzero(~attrs[:, vectors.attribute_names.index(name)])
         if not len(without):
             continue
         start = without[np.unique(np.linspace(0, len(without) - 1, faces).round().astype(int))]
         size = -(-faces // model.mesh.size) * model.mesh.size
         seen = _judge(
             (model.variables, judge.variables),
-            put_rows(start.astype(np.float32), np.arange(len(start)), size, model.mesh),
+            put_rows(z.astype(np.float32, copy=False), start, size, model.mesh),
+            None if photographs is None else put_rows(photographs, start, size, model.mesh),
             len(start),
             np.asarray(vectors[name].step("sd"), np.float32),
             np.asarray(factors, np.float32),
@@ -197,6 +202,7 @@ def judge_edits(
 def _judge(
     variables: tuple[Any, Any],
     z: jax.Array,
+    photographs: jax.Array | None,
     count: jax.Array,
     step: jax.Array,
     factors: jax.Array,
@@ -204,15 +210,18 @@ def _judge(
     *,
     functions: tuple[Callable, Callable, Callable],
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Judgements and drifts [n,f,a], moves and similarities [n,f] of latents [n,d] edited by factors [f] times `step`.
+    """Judgements and drifts [n,f,a], moves and similarities [n,f] of latents [n,d] edited by factors [f] times `step`,
+    decoded or painted onto photographs [n,h,w,3].
 
     The rows from `count` on are filling.
     """
     decode_fn, logits_fn, features_fn = functions
     n = len(z)
+    unpainted = None if photographs is None else to_float(photographs) - decode_fn(variables[0], z)
 
     def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         x = decode_fn(variables[0], z + factor * step[None])
+        x = x if unpainted is None else jnp.clip(x + unpainted, 0, 1)
         return x, logits_fn(variables[1], x), features_fn(variables[1], x)
 
     base, base_logits, base_features = one_factor(jnp.float32(0))
