@@ -44,7 +44,7 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
     vectors.main(trained)
     stage("pictures")
     reconstruct.main(trained)
-    sample.main(Run(out))
+    sample.main(Run(out), data=data)
     test, male = store.indices("test"), store.attrs[:, store.attribute("Male")]
     pair = (store.image_ids[test[male[test] == side]][0] for side in (False, True))
     morph.main(trained, *pair, motion=Motion(movie=out / "figures" / "morph.gif"))

@@ -1,7 +1,9 @@
 """The commands that draw faces in motion and sheets of them, on a tiny run of rendered faces."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -194,13 +196,26 @@ def walk(z, k):
     return points
 
 
-@pytest.mark.parametrize("flags", ["--prior normal", "--prior aggregate", "--prior mixture --components 2"])
-def test_samples_of_every_prior(flags, with_vectors, tmp_path, monkeypatch):
-    out = tmp_path / "samples.png"
-    words = f"{flags} --rows 2 --columns 3 --raw --out {out}".split()
-    call(monkeypatch, "sample", with_vectors, *words, data="mixture" in flags)
-    found = tiles(out, 2, 3).astype(int)
-    assert np.abs(found[0, 0] - found[1, 2]).max() > 1
+def bare(run: Path, folder: Path) -> Path:
+    """The run, without its vectors."""
+    return Path(shutil.copytree(run, folder / "bare", ignore=shutil.ignore_patterns("vectors.npz")))
+
+
+def test_samples_of_every_prior(with_vectors, tmp_path, monkeypatch):
+    shown = []
+    for of, flags in (
+        (with_vectors, "--prior normal"), (bare(with_vectors, tmp_path), ""), (with_vectors, "--prior aggregate"),
+        (with_vectors, ""), (with_vectors, "--prior mixture --components 2"), (with_vectors, "--components 2"),
+    ):  # fmt: skip
+        out = tmp_path / f"{len(shown)}.png"
+        words = f"{flags} --rows 2 --columns 3 --raw --out {out}".split()
+        call(monkeypatch, "sample", of, *words, data="components" in flags)
+        shown.append(tiles(out, 2, 3).astype(int))
+        assert np.abs(shown[-1][0, 0] - shown[-1][1, 2]).max() > 1
+    normal, without, aggregate, vectors, mixture, data = shown
+    for one, other in ((normal, without), (aggregate, vectors), (mixture, data)):  # by default the best there is
+        np.testing.assert_array_equal(one, other)
+    assert (normal != aggregate).any() and (aggregate != mixture).any()
 
 
 def test_a_mixture_needs_faces(run, monkeypatch, capsys):

@@ -18,7 +18,7 @@ TITLES = {
 
 def main(
     run: Run,
-    prior: Literal["normal", "aggregate", "mixture"] = "normal",
+    prior: Maybe[Literal["normal", "aggregate", "mixture"]] = None,
     data: Maybe[Path] = None,
     components: int = 10,
     temperature: float = 1.0,
@@ -31,7 +31,8 @@ def main(
     Args:
       prior: distribution to draw from: the standard normal, towards which the run was trained (normal); the normal
         distribution with the mean and covariance of the latents behind vectors.npz (aggregate); or a mixture of normal
-        distributions fitted to the latents of --data (mixture).
+        distributions fitted to the latents of --data (mixture). Their samples are the nearer to photographs the later
+        they come here (default: the last for which there is what it takes).
       data: packed store to whose training split a mixture is fitted.
       components: number of normal distributions in a mixture.
       temperature: factor by which the latents' standard deviation is multiplied; below 1 the faces are plainer and
@@ -39,8 +40,10 @@ def main(
       seed: seed of the draw.
     """
     grid.check(1)
-    if (prior == "mixture") != (data is not None):
+    if data is None and prior == "mixture" or data is not None and prior not in (None, "mixture"):
         raise InputError("--prior mixture and --data go together: the mixture is fitted to the faces of a store")
+    if prior is None:
+        prior = "mixture" if data is not None else "aggregate" if (run.run / "vectors.npz").is_file() else "normal"
     out = figure.path(run, "samples")
     model = run.load()
     if data is not None:
