@@ -108,6 +108,10 @@ def test_the_command_learns_them_and_another_judge_scores_them(tmp_path, capsys)
     known = AttributeVectors.load(out)
     assert known.learned is not None and known.learned.judges == (learned.judge_digest(judge),)
     assert set(known.names) <= set(judge.attribute_names) and len(known)
+    command.main(trained, kinds=Kinds(kind="lda"), out=out)  # other vectors of the same weights lose nothing
+    again = AttributeVectors.load(out)
+    assert again.kind == Kind("lda") and again.learned is not None
+    np.testing.assert_array_equal(again.learned.vectors, known.learned.vectors)
     assert Kind("learned") in scorecard.choose_kinds(known, None, None)
     with pytest.raises(InputError, match=r"were trained by .*give another judge, of another seed"):
         scorecard.main(trained, tmp_path / "judge.npz", file=scorecard.VectorFile(out), out=tmp_path / "card")

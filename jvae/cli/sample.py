@@ -40,7 +40,7 @@ def main(
       seed: seed of the draw.
     """
     grid.check(1)
-    if data is None and prior == "mixture" or data is not None and prior not in (None, "mixture"):
+    if (data is None and prior == "mixture") or (data is not None and prior not in (None, "mixture")):
         raise InputError("--prior mixture and --data go together: the mixture is fitted to the faces of a store")
     if prior is None:
         prior = "mixture" if data is not None else "aggregate" if (run.run / "vectors.npz").is_file() else "normal"

@@ -1,7 +1,7 @@
 """`jvae vectors`: all attribute vectors of a run by one pass, or one of them by the book's procedure."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -13,8 +13,8 @@ from jvae.errors import InputError
 from jvae.judge.judge import Judge
 from jvae.latent.book import book_statistics
 from jvae.latent.encoding import attribute_statistics
-from jvae.latent.kinds import with_joint
-from jvae.latent.vectors import AttributeVectors, Origin
+from jvae.latent.kinds import Kind, with_joint
+from jvae.latent.vectors import AttributeVectors, Learned, Origin
 from jvae.runtime.processes import is_main, together
 from jvae.trained import TrainedModel
 from jvae.training.learned import STEPS, learn_vectors
@@ -77,10 +77,16 @@ def main(
     else:
         store = open_data(data, model.config, crop_of(model.config, model.data, crop=crop), workers)
         check_store(store, model.data)
-    if isinstance(store, DecodedStore) and (label is not None or len(kinds.balance) > 1):
-        raise InputError(f"{data} is not packed, as --stop book and --balance of several attributes need it to be")
+    if isinstance(store, DecodedStore) and (label is not None or len(kinds.balance) > 1 or learns):
+        raise InputError(
+            f"{data} is not packed, as --stop book, --balance of several attributes and --kind learned need it to be"
+        )
     for name in (*kinds.balance, *kinds.keep):
         store.attribute(name)
+    teachers = [Judge.load(judge, mesh=model.mesh) for judge in judges]
+    for judge in teachers:
+        judge.warn_unless_cut_alike(store)
+    out = out or run / (f"vectors_book_{label.replace('/', '-')}.npz" if label else "vectors.npz")
     rows = store.indices(split)
     trained_so = getattr(model.config.objective, "mirror", False)
     both = label is None and (trained_so if mirror is None else mirror == "yes")
@@ -98,8 +104,11 @@ def main(
             halves = attribute_statistics(model, store.images, labels, rows, mirror=both, progress=True, **how)
             vectors = AttributeVectors.from_statistics(halves, columns, origin, None if learns else wanted)
             if learns:
-                vectors = _learn(model, vectors, store, rows, judges, steps, seed).of_kind(wanted)
-    out = out or run / (f"vectors_book_{label.replace('/', '-')}.npz" if label else "vectors.npz")
+                z = model.encode(store.images, rows=rows)
+                found = _learn(model, vectors, teachers, z, store.attrs[rows], steps, seed)
+                vectors = vectors.with_learned(found).of_kind(wanted)
+            else:
+                vectors = vectors.with_learned(_learned_before(out, vectors))
     if is_main():
         vectors.save(out)
     print(vectors.table().rename_axis(None).to_string(float_format="{:.3f}".format))
@@ -112,25 +121,26 @@ def main(
 
 
 def _learn(
-    model: TrainedModel,
-    vectors: AttributeVectors,
-    store: Any,
-    rows: np.ndarray,
-    judges: tuple[Path, ...],
-    steps: int,
-    seed: int,
-) -> AttributeVectors:
-    """The vectors with learned ones, trained on the rows of a store."""
-    opened = [Judge.load(judge, mesh=model.mesh) for judge in judges]
-    for judge in opened:
-        judge.warn_unless_cut_alike(store)
-    z = model.encode(store.images, rows=rows)
+    model: TrainedModel, known: AttributeVectors, judges: list[Judge], z: np.ndarray, attrs: np.ndarray, *how: int
+) -> Learned:
+    """Learned vectors; `how` is steps and seed."""
+    steps, seed = how
     with tqdm(total=steps, desc="learning vectors", unit="step", disable=not is_main()) as bar:
 
         def report(step: int, means: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{means[name]:.3f}" for name in ("missed", "turned")}, refresh=False)
             bar.update(step - bar.n)
-            bar.set_postfix({name: f"{means[name]:.3f}" for name in ("missed", "turned")})
 
-        return vectors.with_learned(
-            learn_vectors(model, vectors, opened, z, store.attrs[rows], steps=steps, seed=seed, report=report)
-        )
+        return learn_vectors(model, known, judges, z, attrs, steps=steps, seed=seed, report=report)
+
+
+def _learned_before(path: Path, vectors: AttributeVectors) -> Learned | None:
+    """The learned vectors in a file that is to be written anew, where they are of the same weights and attributes."""
+    if not path.is_file():
+        return None
+    try:
+        old = AttributeVectors.load(path, Kind())
+    except InputError:  # it is no loss
+        return None
+    same = old.origin.digest == vectors.origin.digest and old.attribute_names == vectors.attribute_names
+    return old.learned if same else None
