@@ -19,6 +19,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.render.movie import check_movie, save_movie
 from jvae.render.sheet import check_suffix, save_png, sheet
 from jvae.trained import TrainedModel
+from jvae.training.trackers import TRACKERS
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ def _default(said: str) -> str:
 _UNLESS_NONE = tyro.conf.arg(help_behavior_hint=_default)
 Maybe = Annotated[T | None, _UNLESS_NONE]  # a flag that may be left out; its help says what happens then
 Many = Annotated[tuple[T, ...], _UNLESS_NONE]  # any number of words, or none
+TrackerName = Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(TRACKERS)}}}")]
 
 
 def without_none(parameter: inspect.Parameter) -> inspect.Parameter:

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import json
 import math
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,16 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
         raise
     finally:
         _add(path, {"event": "end"} | call.end)
+
+
+def lasting_name(run: Path) -> str:
+    """A name for what trains in `run`, claimed and recorded: of all calls that go on with it, and of no other run's.
+
+    It has the directory's name and when the run began, in UTC, and of all characters letters, digits and "_.-" alone.
+    """
+    starts = [row for row in read_rows(run / HISTORY) if row["event"] == "start"]
+    began = next((row for row in reversed(starts) if row["step"] == 0), starts[0])
+    return re.sub(r"[^\w.-]", "-", f"{run.resolve().name}-{began['time'][:19]}", flags=re.ASCII)
 
 
 def _add(path: Path, row: dict[str, Any]) -> None:
