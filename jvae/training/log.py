@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -73,8 +74,8 @@ class Log:
         self._scalars(step, split, values)
 
     def write_times(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds a row of what the clock says."""
-        self._times.write(json.dumps(seal({"step": step, **values})) + "\n")
+        """Adds a row of what the clock says, and of the time, in seconds since 1970."""
+        self._times.write(json.dumps(seal({"step": step, "time": round(time.time(), 3), **values})) + "\n")
         self._times.flush()
         self._scalars(step, "train", values)
 
