@@ -52,7 +52,7 @@ ONLY = {
     "tensorboardX": {"training.loop", "training.log"},
     "tensorflow_datasets": {"data.sources.tfds", "data.sources.celeba_builder"},
     "trackio": {"training.trackers.trackio"},
-    "tyro": {"cli.run", "cli.flags", "cli.settings"},
+    "tyro": {"cli.run", "cli.annotated", "cli.flags", "cli.settings"},
     "wandb": {"training.trackers.wandb"},
 }
 PRIVATE = {"runtime.xla": "jax._src.lru_cache"}  # what is used of JAX that is not public, of which the module says why
@@ -252,6 +252,11 @@ def test_what_needs_no_jax_imports_none():
         "    if 'jax' in sys.modules: print(name); break\n"
     )
     assert in_a_new_process(code) == ""
+
+
+def test_what_trains_imports_no_pandas():
+    slow = {"pandas", "matplotlib.pyplot", "tensorboardX", "sklearn", "cv2"}  # half a second and more, each
+    assert in_a_new_process(f"import sys, jvae.cli.train; print(*{slow!r} & set(sys.modules))") == ""
 
 
 def test_the_api_is_lazy_and_complete():

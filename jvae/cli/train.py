@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from jvae.cli.flags import Maybe, TrackerName
+from jvae.cli.annotated import Maybe, TrackerName
 from jvae.cli.settings import chosen, with_settings
 from jvae.config import Config
 from jvae.data.decoded import open_data

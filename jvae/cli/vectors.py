@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from jvae.cli.flags import Kinds, Maybe, Trained
+from jvae.cli.annotated import Maybe
+from jvae.cli.flags import Kinds, Trained
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.faces import check_store, crop_of, open_store
 from jvae.errors import InputError
