@@ -36,7 +36,7 @@ def test_charts_of_next_to_nothing(curve):
 
 
 def test_bars():
-    assert bars([9, 8, 4, 1], 3) == "█▄▁" and bars([2, 2], 9) == "▁▁" and bars([math.nan], 3) == ""
+    assert bars([9, 8, 7, 5, 4, 1, 0], 3) == "█▅▁" and bars([2, 2], 9) == "▁▁" and bars([math.nan], 3) == ""
 
 
 def test_lines_are_drawn_in_the_place_of_those_before(monkeypatch):

@@ -11,7 +11,7 @@ from jvae.errors import InputError
 from jvae.io.files import locked
 from jvae.training import follow
 from jvae.training.follow import PATIENCE, STARTING, glance, picture, pictures, spoken
-from jvae.training.history import HISTORY, recorded
+from jvae.training.history import HISTORY, recorded, standing
 from jvae.training.log import METRICS, TIMINGS, Log, NoTracker
 from jvae.training.run import LOCK, Record, claim_run
 from jvae.training.sweep import SWEEP
@@ -108,6 +108,15 @@ def test_a_last_line_that_is_half_written_and_a_damaged_one(tmp_path, clock):
     assert glance(run).progress == "step 45 of 60 (75%)"  # which costs the pace alone
     (run / METRICS).write_text("nothing\n")
     assert glance(run).over and "metrics.jsonl is damaged in line 1" in glance(run).state
+
+
+def test_a_run_of_another_version_is_followed_too(tmp_path, clock):
+    write(run := tmp_path / "run", clock, 45)
+    (run / "config.json").write_text((run / "config.json").read_text().replace('"version"', '"later": 1, "version"'))
+    touch(run, clock)
+    found = glance(run)
+    assert not found.over and found.progress == "step 45 of 60 (75%), 2 steps/s, 8 s left"
+    assert picture(found, 60, 20)[0] == str(run) and standing(run).state == "failed"
 
 
 def test_rows_of_an_older_jvae_have_no_time(tmp_path, clock):

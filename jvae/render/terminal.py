@@ -63,11 +63,12 @@ def chart(curve: Curve, marks: Curve, *, width: int, height: int) -> list[str]:
 
 
 def bars(values: Sequence[float], width: int) -> str:
-    """The last values as bars, lowest to highest, a letter each: "▇▄▂▁". Those before the last `width` are left out."""
-    found = np.asarray(values, float)[-width:]
+    """Values as bars, lowest to highest: "▇▄▂▁". Of more than `width`, neighbours share one, their mean."""
+    found = np.asarray(values, float)
     found = found[np.isfinite(found)]
     if not len(found):
         return ""
+    found = np.array([part.mean() for part in np.array_split(found, min(width, len(found)))])
     share = (found - found.min()) / ((found.max() - found.min()) or 1)
     return "".join(BARS[i] for i in np.rint(share * (len(BARS) - 1)).astype(int))
 

@@ -86,13 +86,13 @@ class Glance(NamedTuple):
 
 
 def glance(run: Path) -> Glance:
-    """How a run goes. What of it is damaged counts as the reason why it failed."""
+    """How a run goes. Damaged rows count as the reason why it failed; its config may be of another version of jvae."""
     account, times = read_account(run), []
     with contextlib.suppress(InputError):  # which costs the pace, and no more
         times = [row for row in read_rows(run / TIMINGS) if row["step"] > (account.last_start or {"step": 0})["step"]]
     files = [path for name in (METRICS, TIMINGS, HISTORY, CONFIG) if (path := run / name).exists()]
     quiet = max(time.time() - max((path.stat().st_mtime for path in files), default=0.0), 0.0)
-    at = standing_of(account, None)
+    at = standing_of(account._replace(odd=""), None)
     if why := _failed_in_sweep(run):
         at = at._replace(state="failed", why=why)
     elif at.state in ("killed", "unknown") and quiet < _patience(times):
@@ -138,7 +138,7 @@ def picture(found: Glance, width: int, height: int) -> list[str]:
     made = " ".join(filter(None, (at.preset, at.model, at.objective)))
     drawn = chart(found.line, found.marks, width=width, height=min(HEIGHT, height - 5))
     legend = [f"{found.name} as a line, {at.score} of validations as dots"] if drawn else []
-    return [f"{at.run}: {made}", *legend, *drawn, found.progress, found.best, found.state]
+    return [f"{at.run}: {made}" if made else str(at.run), *legend, *drawn, found.progress, found.best, found.state]
 
 
 def pictures(found: Sequence[Glance], folder: Path) -> list[str]:

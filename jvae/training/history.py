@@ -126,13 +126,15 @@ class Account(NamedTuple):
     Attributes:
       run: its directory.
       config: of the run, or None.
+      odd: why there is none: it is damaged, or of another version of jvae.
       metrics: rows of its curves.
       calls: rows of the calls of training.
-      damage: what is damaged, or "".
+      damage: what of the rows is damaged, or "".
     """
 
     run: Path
     config: Config | None
+    odd: str
     metrics: list[dict[str, Any]]
     calls: list[dict[str, Any]]
     damage: str
@@ -145,14 +147,17 @@ class Account(NamedTuple):
 
 def read_account(run: Path) -> Account:
     """Reads a run's files, and neither writes nor locks any."""
-    config, metrics, calls, damage = None, [], [], ""
+    config, odd, metrics, calls, damage = None, "", [], [], ""
     try:
         config = read_config(run)
+    except InputError as error:
+        odd = str(error)
+    try:
         metrics = read_rows(run / METRICS)
         calls = read_rows(run / HISTORY)
     except InputError as error:
         damage = str(error)
-    return Account(run, config, metrics, calls, damage)
+    return Account(run, config, odd, metrics, calls, damage)
 
 
 class Standing(NamedTuple):
@@ -213,8 +218,8 @@ def standing_of(account: Account, pid: str | None) -> Standing:
     start, last = account.last_start or {}, account.calls[-1] if account.calls else {}
     if pid is not None:
         state, why = "training", f"process {pid}"
-    elif account.damage:
-        state, why = "failed", account.damage
+    elif account.odd or account.damage:
+        state, why = "failed", account.odd or account.damage
     elif last.get("event") == "start":
         state, why = "killed", ""
     else:
