@@ -119,7 +119,8 @@ def train(
     with contextlib.ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(2))
         member.open(stack, store, total, begin)
-        like = state_shapes(task, hyper, mesh)
+        on_device = put(task, whole)
+        like = state_shapes(on_device, hyper, mesh, init_key)
         resumed = member.checkpoints.restore(like)
         step = int(resumed.step) if resumed else 0
         if step >= total:
@@ -134,7 +135,6 @@ def train(
             return _solve(member, store, rows, init_key, hyper, Validation(store, mesh), stack, bar)
         feed = Feed.of_run(cfg.loop, store, rows, labels=task.labels, key=order_key, mesh=mesh)
         compiling = beside.submit(compile_chunk, like, feed.shapes, task, hyper, mesh)  # most of what a start takes
-        on_device = put(task, whole)
         state = resumed or init_state(on_device, init_key, hyper, mesh=mesh)
         validation = Validation(store, mesh)
         program = compiling.result()
