@@ -181,13 +181,13 @@ def _configs(folder: Path) -> tuple[list[bytes], Read]:
 
 
 def _metrics(folder: Path) -> tuple[list[bytes], Read]:
-    from jvae.training.log import METRICS, Log, read_metrics
+    from jvae.training.log import METRICS, Log, NoTracker, read_metrics
 
     def read(data: bytes) -> None:
         (folder / METRICS).write_bytes(data)
         assert all(row["step"] + 0 is not None for row in read_metrics(folder))
         (folder / METRICS).write_bytes(data)
-        Log(folder, 30).close()
+        Log(folder, 30, NoTracker()).close()
 
     folder.mkdir(parents=True)
     rows = [

@@ -185,7 +185,7 @@ def test_the_overview_is_there_without_a_word(monkeypatch, capsys):
 
 
 def test_every_command_is_a_module_and_every_module_a_command():
-    others = {"__init__", "main", "run", "flags", "settings"}
+    others = {"__init__", "main", "run", "annotated", "flags", "settings"}
     modules = {path.stem for path in (ROOT / "jvae" / "cli").glob("*.py")} - others
     assert modules == {name.replace("-", "_") for name in commands.COMMANDS}
 

@@ -14,6 +14,7 @@ from jvae.data.sources import SOURCES
 from jvae.models.registry import MODELS
 from jvae.training.presets import PRESETS
 from jvae.training.tasks import TASKS
+from jvae.training.trackers import TRACKERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,7 +100,7 @@ def test_flags_that_are_mentioned_are_there(page: Path, monkeypatch):
 
 
 def test_whatever_has_a_name_is_described():
-    names = {*COMMANDS, *PRESETS, *MODELS, *TASKS, *SOURCES}
+    names = {*COMMANDS, *PRESETS, *MODELS, *TASKS, *SOURCES, *TRACKERS}
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert not {name for name in names if not re.search(rf"`(jvae |jvae pack )?{name}`|jvae pack {name} ", text)}
 

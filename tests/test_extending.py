@@ -102,13 +102,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", ["small", "edges", "noise"])
+@pytest.mark.parametrize("name", ["small", "edges", "noise", "tracked"])
 def test_what_the_page_adds_trains_and_resumes(place, name):
     rows = read_metrics(place / "runs" / name)
     assert [row["step"] for row in rows if row["split"] == "validation"] == [2, 4]
     assert [row["step"] for row in read_rows(place / "runs" / name / HISTORY)] == [0, 2, 2, 4]
     assert all(("edges" in row) == (name == "edges") for row in rows)
     assert json.loads((place / "runs" / name / "config.json").read_text())["model"]["name"] == "small"
+
+
+def test_the_tracker_has_the_numbers_of_both_calls(place):
+    lines = (place / "runs" / "tracked" / "curves.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines if "validation/objective" in line] == ["2", "4"]
+    assert sum(",train/loss," in line for line in lines) == 2
 
 
 def test_the_source_packs_the_same_pictures(place):

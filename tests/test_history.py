@@ -11,7 +11,7 @@ from jvae.data.packed import pack
 from jvae.errors import InputError
 from jvae.io.files import holder, locked
 from jvae.training.history import HISTORY, find_runs, recorded, runs_table, standing
-from jvae.training.log import METRICS, Log, read_rows
+from jvae.training.log import METRICS, Log, NoTracker, read_rows
 from jvae.training.loop import train
 from jvae.training.run import LOCK, Record, claim_run
 from tests.faces import small_store
@@ -109,13 +109,13 @@ def test_the_list(run, monkeypatch, capsys):
 
 
 def test_a_changed_digit_is_found(tmp_path):
-    with Log(tmp_path, 0) as log:
+    with Log(tmp_path, 0, NoTracker()) as log:
         for step in (1, 2):
             log.write(step, "validation", {"objective": 1.5})
     assert read_rows(tmp_path / METRICS)[1] == {"step": 2, "split": "validation", "objective": 1.5}
     whole = (tmp_path / METRICS).read_text()
     (tmp_path / METRICS).write_text(changed := whole[::-1].replace("5.1", "5.7", 1)[::-1])
-    for reader in (lambda: read_rows(tmp_path / METRICS), lambda: Log(tmp_path, 2)):
+    for reader in (lambda: read_rows(tmp_path / METRICS), lambda: Log(tmp_path, 2, NoTracker())):
         with pytest.raises(InputError, match="is damaged in line 2"):
             reader()
     assert (tmp_path / METRICS).read_text() == changed  # nothing is dropped without a word

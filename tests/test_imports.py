@@ -35,10 +35,11 @@ ORDER = (
 )
 ONLY_THESE = {"cli.run": {"errors", "runtime.xla"}, "cli.main": {"errors", "cli.run"}}  # what these may import
 ROOMS = set(ORDER) - {"errors", "registry", "config", "trained", "check", "__main__"}
-ROOMS |= {"data.sources", "training.tasks"}
+ROOMS |= {"data.sources", "training.tasks", "training.trackers"}
 REGISTRIES = {  # rooms with a table of what is in them, and what reads it
     "data.sources": ("SOURCES", "find_source"),
     "training.tasks": ("TASKS",),
+    "training.trackers": ("TRACKERS",),
 }
 
 # What only these modules may import.
@@ -50,7 +51,9 @@ ONLY = {
     "orbax": {"training.checkpoint"},
     "tensorboardX": {"training.loop", "training.log"},
     "tensorflow_datasets": {"data.sources.tfds", "data.sources.celeba_builder"},
-    "tyro": {"cli.run", "cli.flags", "cli.settings"},
+    "trackio": {"training.trackers.trackio"},
+    "tyro": {"cli.run", "cli.annotated", "cli.flags", "cli.settings"},
+    "wandb": {"training.trackers.wandb"},
 }
 PRIVATE = {"runtime.xla": "jax._src.lru_cache"}  # what is used of JAX that is not public, of which the module says why
 NOWHERE = {"tensorflow", "torch", "pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -249,6 +252,11 @@ def test_what_needs_no_jax_imports_none():
         "    if 'jax' in sys.modules: print(name); break\n"
     )
     assert in_a_new_process(code) == ""
+
+
+def test_what_trains_imports_no_pandas():
+    slow = {"pandas", "matplotlib.pyplot", "tensorboardX", "sklearn", "cv2"}  # half a second and more, each
+    assert in_a_new_process(f"import sys, jvae.cli.train; print(*{slow!r} & set(sys.modules))") == ""
 
 
 def test_the_api_is_lazy_and_complete():

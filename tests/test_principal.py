@@ -37,7 +37,7 @@ def run(tmp_path_factory):
 def begun():
     store = small_store()
     task = loop.make_task(CFG, store, ONE)
-    return loop.begin(task, fresh_state(CFG), store, store.indices("train"), ONE)
+    return loop.started(task, fresh_state(CFG), store, store.indices("train"), ONE)
 
 
 def test_it_begins_as_the_linear_model(begun):

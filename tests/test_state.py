@@ -16,7 +16,7 @@ from jvae.runtime.mesh import replicated
 from jvae.training import loop
 from jvae.training import step as step_module
 from jvae.training.checkpoint import Checkpoints
-from jvae.training.state import averaged
+from jvae.training.state import averaged, init_state, state_shapes
 from jvae.training.task import Hyper
 from tests.faces import small_store
 from tests.runs import KEYS, ONE, TINY, assert_equal_states, fresh_state, last_state, shapes_of, task_of
@@ -38,6 +38,16 @@ def test_runs_that_differ_in_numbers_alone_are_one_program(store, schedule):
     args = shapes_of(cfg), make_feed(store).shapes, np.int32(3), KEYS[2]
     one, two = (step_module.train_chunk.lower(*args, *task_of(c), mesh=ONE).as_text() for c in (cfg, other))
     assert one == two
+
+
+def test_a_state_and_its_shapes_are_traced_once(monkeypatch):
+    (task, hyper), traced = task_of(), []
+    init = type(task).init
+    monkeypatch.setattr(type(task), "init", lambda self, key: traced.append(key) or init(self, key))
+    init_state.clear_cache()
+    shapes = state_shapes(task, hyper, ONE, KEYS[0])
+    state = init_state(task, KEYS[0], hyper, mesh=ONE)
+    assert len(traced) == 1 and jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, shapes)
 
 
 def test_the_state_is_donated(store):

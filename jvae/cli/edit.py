@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from jvae.cli.flags import Faces, Figure, Maybe, Run, Steps
+from jvae.cli.annotated import Maybe
+from jvae.cli.flags import Faces, Figure, Run, Steps
 from jvae.data.faces import crop_of, open_store
 from jvae.data.packed import preprocess
 from jvae.errors import InputError

@@ -1,14 +1,14 @@
 """The flags that commands share, written once: a dataclass a group, which does what its flags are for."""
 
 import dataclasses
-import inspect
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from jvae import trained
+from jvae.cli.annotated import Many, Maybe, unless_none
 from jvae.data.faces import NamedFaces, find_faces, open_store, pick_faces
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
@@ -19,24 +19,6 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.render.movie import check_movie, save_movie
 from jvae.render.sheet import check_suffix, save_png, sheet
 from jvae.trained import TrainedModel
-
-T = TypeVar("T")
-
-
-def _default(said: str) -> str:
-    return f"(default: {said})" if said not in ("None", "") else ""
-
-
-_UNLESS_NONE = tyro.conf.arg(help_behavior_hint=_default)
-Maybe = Annotated[T | None, _UNLESS_NONE]  # a flag that may be left out; its help says what happens then
-Many = Annotated[tuple[T, ...], _UNLESS_NONE]  # any number of words, or none
-
-
-def without_none(parameter: inspect.Parameter) -> inspect.Parameter:
-    """A parameter whose help does not say that its default is None or nothing: its description says what happens."""
-    if parameter.default is not None and parameter.default != ():
-        return parameter
-    return parameter.replace(annotation=Annotated[parameter.annotation, _UNLESS_NONE])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +97,7 @@ class Kinds:
       keep: attributes that an edit should leave as they are, whatever the kind.
     """
 
-    kind: Annotated[str | None, tyro.conf.arg(metavar=f"{{{','.join(KINDS)}}}", help_behavior_hint=_default)] = None
+    kind: Annotated[str | None, tyro.conf.arg(metavar=f"{{{','.join(KINDS)}}}", help_behavior_hint=unless_none)] = None
     balance: Many[str] = ()
     keep: Many[str] = ()
 

@@ -44,6 +44,7 @@ GROUPS = {
     },
     "Keeping house": {
         "runs": "list runs: where each stands, and its best score",
+        "watch": "follow a training from another shell: its curve, and the time left",
         "check": "verify every checksum of a store, a run or a file",
         "completion": "print what makes Tab complete these commands, for bash or zsh",
     },

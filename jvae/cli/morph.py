@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jvae.cli.flags import Figure, Many, Motion, Trained
+from jvae.cli.annotated import Many
+from jvae.cli.flags import Figure, Motion, Trained
 from jvae.data.faces import find_faces
 from jvae.errors import InputError
 from jvae.latent import trajectories

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from jvae.cli.flags import Maybe, without_none
+from jvae.cli.annotated import Maybe, without_none
 from jvae.data.packed import pack
 from jvae.data.sources import SOURCES, find_source
 from jvae.errors import InputError

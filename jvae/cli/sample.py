@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from jvae.cli.flags import Figure, Grid, Maybe, Run, Vectors
+from jvae.cli.annotated import Maybe
+from jvae.cli.flags import Figure, Grid, Run, Vectors
 from jvae.data.faces import open_store
 from jvae.errors import InputError
 from jvae.latent import priors

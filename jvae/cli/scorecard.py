@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from jvae.cli.flags import Many, Maybe, Trained, VectorFile
+from jvae.cli.annotated import Many, Maybe
+from jvae.cli.flags import Trained, VectorFile
 from jvae.data.faces import pick_faces
 from jvae.errors import InputError
 from jvae.evaluate import card

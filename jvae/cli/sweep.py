@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jvae.cli.flags import Many
+from jvae.cli.annotated import Many
 from jvae.cli.settings import chosen, with_settings
 from jvae.cli.train import leave_if_stopped
 from jvae.config import Config

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from jvae.cli.flags import Maybe
+from jvae.cli.annotated import Maybe, TrackerName
 from jvae.cli.settings import chosen, with_settings
 from jvae.config import Config
 from jvae.data.decoded import open_data
@@ -30,6 +30,7 @@ def main(
     out: Path,
     crop: Maybe[Literal["center", "squash"]] = None,
     workers: int = 0,
+    track: TrackerName = "none",
 ) -> None:
     """Trains a preset on a packed store, or on a TFDS data set as it is. The same command again resumes.
 
@@ -41,9 +42,10 @@ def main(
       out: run directory to write.
       crop: crop of a data set that is not packed (default: squash for the preset book, center for others).
       workers: number of processes that decode such a data set; 0 decodes with threads, which serve two cores best.
+      track: where the curves go beside TensorBoard: to Trackio (the extra track), or to Weights & Biases.
     """
     with StopRequest() as stop:
-        ending = train(cfg, open_data(data, cfg, crop, workers), out, stopped=lambda: stop.signum)
+        ending = train(cfg, open_data(data, cfg, crop, workers), out, track=track, stopped=lambda: stop.signum)
     leave_if_stopped(ending, out)
     print(f"{out}: step {ending.step} of {ending.total} done")
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jvae.cli.flags import Faces, Figure, Maybe, Trained
+from jvae.cli.annotated import Maybe
+from jvae.cli.flags import Faces, Figure, Trained
 from jvae.data.faces import find_faces
 from jvae.errors import InputError
 from jvae.latent.trajectories import traversals

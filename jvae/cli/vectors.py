@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from jvae.cli.flags import Kinds, Many, Maybe, Trained
+from jvae.cli.annotated import Many, Maybe
+from jvae.cli.flags import Kinds, Trained
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.faces import check_store, crop_of, open_store
 from jvae.errors import InputError

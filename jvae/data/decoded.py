@@ -31,7 +31,6 @@ from jvae.data.source import (
     crop_of_source,
     no_images,
 )
-from jvae.data.sources.tfds import CelebATFDS
 from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
 from jvae.io.files import uri
@@ -174,6 +173,8 @@ class DecodedStore:
         if workers < 0:
             raise InputError(f"workers={workers}: give 0 for threads, or the number of processes")
         if isinstance(source, str | os.PathLike):
+            from jvae.data.sources.tfds import CelebATFDS  # here, as it imports pandas, which a packed store needs not
+
             source = CelebATFDS(source)
         check_source(source)
         check_missing(source)

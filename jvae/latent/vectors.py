@@ -4,10 +4,9 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from jvae.errors import InputError, unknown
 from jvae.io.arrays import read_npz
@@ -16,6 +15,9 @@ from jvae.io.files import replacing
 from jvae.latent.attribute import AttributeVector, scales
 from jvae.latent.kinds import JOINT, Kind, as_kind, directions
 from jvae.latent.statistics import Statistics, Totals, add_totals, totals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "jvae attribute vectors 3"
 LEARNED = "learned"  # in the file
@@ -172,7 +174,7 @@ class AttributeVectors:
         """The number of vectors."""
         return len(self._vectors)
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """One row a vector, the clearest first.
 
         Columns: rows with and without it; length; error (norm of the standard error); signal (length / error); spread
@@ -195,6 +197,8 @@ class AttributeVectors:
             }
             for v in self._vectors.values()
         }
+        import pandas as pd  # here, since all that loads a model comes by, and its import takes half a second
+
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("attribute")
         return table.sort_values("signal", ascending=False) if rows else table
 

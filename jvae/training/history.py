@@ -7,15 +7,16 @@ import contextlib
 import datetime
 import json
 import math
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import pandas as pd
 
+from jvae.config import Config
 from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.io.files import holder, seal
@@ -23,6 +24,9 @@ from jvae.runtime.processes import is_main
 from jvae.runtime.provenance import commit, device, versions
 from jvae.training.log import METRICS, read_rows
 from jvae.training.run import CONFIG, LOCK, read_config, settings, steps_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HISTORY = "history.jsonl"
 
@@ -96,6 +100,16 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
         _add(path, {"event": "end"} | call.end)
 
 
+def lasting_name(run: Path) -> str:
+    """A name for what trains in `run`, claimed and recorded: of all calls that go on with it, and of no other run's.
+
+    It has the directory's name and when the run began, in UTC, and of all characters letters, digits and "_.-" alone.
+    """
+    starts = [row for row in read_rows(run / HISTORY) if row["event"] == "start"]
+    began = next((row for row in reversed(starts) if row["step"] == 0), starts[0])
+    return re.sub(r"[^\w.-]", "-", f"{run.resolve().name}-{began['time'][:19]}", flags=re.ASCII)
+
+
 def _add(path: Path, row: dict[str, Any]) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with open(path, "a") as file:
@@ -104,6 +118,46 @@ def _add(path: Path, row: dict[str, Any]) -> None:
 
 def _first_line(error: BaseException) -> str:
     return traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+
+
+class Account(NamedTuple):
+    """What the files of a run say of it; what of them is damaged is left out.
+
+    Attributes:
+      run: its directory.
+      config: of the run, or None.
+      odd: why there is none: it is damaged, or of another version of jvae.
+      metrics: rows of its curves.
+      calls: rows of the calls of training.
+      damage: what of the rows is damaged, or "".
+    """
+
+    run: Path
+    config: Config | None
+    odd: str
+    metrics: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
+    damage: str
+
+    @property
+    def last_start(self) -> dict[str, Any] | None:
+        """The row with which the last call of training began."""
+        return next((row for row in reversed(self.calls) if row["event"] == "start"), None)
+
+
+def read_account(run: Path) -> Account:
+    """Reads a run's files, and neither writes nor locks any."""
+    config, odd, metrics, calls, damage = None, "", [], [], ""
+    try:
+        config = read_config(run)
+    except InputError as error:
+        odd = str(error)
+    try:
+        metrics = read_rows(run / METRICS)
+        calls = read_rows(run / HISTORY)
+    except InputError as error:
+        damage = str(error)
+    return Account(run, config, odd, metrics, calls, damage)
 
 
 class Standing(NamedTuple):
@@ -154,44 +208,40 @@ def find_runs(folder: Path) -> list[Path]:
 
 def standing(run: Path) -> Standing:
     """Where a run stands. What of it is damaged counts as the reason why it failed."""
-    rows: list[dict[str, Any]] = []
-    metrics: list[dict[str, Any]] = []
-    names, damage = dict.fromkeys(("preset", "model", "objective"), ""), ""
-    try:
-        known = settings(read_config(run))
-        names = {name: known[name] for name in names}
-        metrics = read_rows(run / METRICS)
-        rows = read_rows(run / HISTORY)
-    except InputError as error:
-        damage = str(error)
-    starts = [row for row in rows if row["event"] == "start"]
-    last = rows[-1] if rows else {}
-    if (pid := holder(run / LOCK)) is not None:
+    return standing_of(read_account(run), holder(run / LOCK))
+
+
+def standing_of(account: Account, pid: str | None) -> Standing:
+    """Where a run stands, by what its files say, and by the process that trains it, if one does."""
+    known = settings(account.config) if account.config else {}
+    names = {name: known.get(name, "") for name in ("preset", "model", "objective")}
+    start, last = account.last_start or {}, account.calls[-1] if account.calls else {}
+    if pid is not None:
         state, why = "training", f"process {pid}"
-    elif damage:
-        state, why = "failed", damage
+    elif account.odd or account.damage:
+        state, why = "failed", account.odd or account.damage
     elif last.get("event") == "start":
         state, why = "killed", ""
     else:
         state, why = last.get("state", "unknown"), last.get("why", "")
-    scored = [row for row in metrics if row["split"] == "validation"]
-    score = starts[-1].get("best", "objective") if starts else "objective"
-    best = min((row for row in scored if score in row), key=lambda row: row[score], default=None)
+    score = start.get("best", "objective")
+    scored = [row for row in account.metrics if row["split"] == "validation" and score in row]
+    best = min(scored, key=lambda row: row[score], default=None)
     return Standing(
-        run,
+        account.run,
         state,
         why,
-        max((row["step"] for row in metrics), default=0),
-        starts[-1]["total"] if starts else None,
+        max((row["step"] for row in account.metrics), default=0),
+        start.get("total"),
         score,
         best[score] if best else math.nan,
         best["step"] if best else None,
-        starts[-1]["time"] if starts else "",
+        start.get("time", ""),
         **names,
     )
 
 
-def runs_table(standings: Sequence[Standing], folder: Path) -> pd.DataFrame:
+def runs_table(standings: Sequence[Standing], folder: Path) -> "pd.DataFrame":
     """A row a run; runs are named by where they lie in `folder`."""
     rows = [
         {
@@ -208,4 +258,6 @@ def runs_table(standings: Sequence[Standing], folder: Path) -> pd.DataFrame:
         }
         for s in standings
     ]
+    import pandas as pd
+
     return pd.DataFrame(rows).set_index("run")

@@ -1,12 +1,13 @@
-"""What a run reports while it trains: metrics.jsonl, timings.jsonl, TensorBoard events; and a bar on the screen."""
+"""What a run reports while it trains: metrics.jsonl, timings.jsonl, TensorBoard events and a tracker's; and a bar."""
 
 import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from jvae.errors import InputError
 from jvae.io.files import CHECKSUM, replacing, seal, unseal
@@ -15,8 +16,36 @@ METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
 
 
+class Tracker(Protocol):
+    """Where a run's curves go beside TensorBoard; `jvae.training.trackers` has them by name."""
+
+    def log(self, values: dict[str, float], /, step: int) -> None:
+        """Takes numbers, by names such as "train/loss", of a step; a step's may come in several calls.
+
+        The steps ascend, but for those that a run that was killed and resumed does again, to the same numbers.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Ends the curves, for this call of training; called however it ends."""
+        ...
+
+
+class NoTracker:
+    """The tracker of a run that has none."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def log(self, values: dict[str, float], /, step: int) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+
 class Log:
-    """Rows of metrics, each a step and a split ("train", "validation"), to a file and to TensorBoard.
+    """Rows of metrics, each a step and a split ("train", "validation"), to a file, to TensorBoard and to a tracker.
 
     What the clock says goes to a file of its own: the metrics of a run that was killed and resumed are, byte for byte,
     those of one that was not.
@@ -24,11 +53,12 @@ class Log:
     Args:
       run: the run directory.
       step: where this call begins; rows of later steps, left by a run that was killed, are dropped.
+      tracker: gets the numbers as well.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, step: int, tracker: Tracker) -> None:
         self._file, self._times = (_reopened(run / name, step) for name in (METRICS, TIMINGS))
-        self._folder, self._purge_step = str(run / "events"), step + 1 if step else None
+        self._folder, self._purge_step, self._tracker = str(run / "events"), step + 1 if step else None, tracker
 
     @functools.cached_property
     def _events(self) -> Any:
@@ -44,8 +74,8 @@ class Log:
         self._scalars(step, split, values)
 
     def write_times(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds a row of what the clock says."""
-        self._times.write(json.dumps(seal({"step": step, **values})) + "\n")
+        """Adds a row of what the clock says, and of the time, in seconds since 1970."""
+        self._times.write(json.dumps(seal({"step": step, "time": round(time.time(), 3), **values})) + "\n")
         self._times.flush()
         self._scalars(step, "train", values)
 
@@ -54,8 +84,10 @@ class Log:
         os.fsync(self._file.fileno())
 
     def _scalars(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._events.add_scalar(f"{split}/{name}", value, step)
+        named = {f"{split}/{name}": value for name, value in values.items()}
+        for name, value in named.items():
+            self._events.add_scalar(name, value, step)
+        self._tracker.log(named, step=step)
 
     def close(self) -> None:
         """Ends the files."""

@@ -17,6 +17,7 @@ from jvae.data.feed import Chunk, Feed
 from jvae.data.packed import opened
 from jvae.data.source import Store
 from jvae.errors import InputError
+from jvae.registry import find
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.runtime.processes import Stopped, check_same, is_main
@@ -27,6 +28,7 @@ from jvae.training.run import Record
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics, compile_chunk
 from jvae.training.task import Hyper, Task
+from jvae.training.trackers import TRACKERS
 from jvae.training.validation import Scores
 
 
@@ -77,6 +79,7 @@ def train(
     run: str | os.PathLike[str],
     *,
     mesh: Mesh | None = None,
+    track: str = "none",
     progress: bool = True,
     stopped: Callable[[], int | None] = lambda: None,
 ) -> Ending:
@@ -87,16 +90,18 @@ def train(
       store: images and labels, packed or decoded on the way, or the path of a packed store.
       run: run directory to write: config.json, checkpoints/, metrics.jsonl, timings.jsonl, events/, figures/.
       mesh: devices to train on; None takes all there are.
+      track: name of a tracker, of `jvae.training.trackers`, that gets the numbers as TensorBoard does.
       progress: show a bar.
       stopped: function that is asked between chunks; a signal's number saves and ends the run.
 
     Raises:
       InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
         images that were to be resident and do not fit, damaged images, a run directory of another config or in use,
-        no whole checkpoint among those there are, or a loss that is not finite: its step is named, and the last good
-        checkpoint stays.
+        no whole checkpoint among those there are, an unknown tracker or one whose package is not installed, or a
+        loss that is not finite: its step is named, and the last good checkpoint stays.
     """
     check_compiles()
+    begin = find("tracker", TRACKERS, track)
     store = opened(store)
     cfg, run = cfg.replace(image_size=store.size), Path(run)
     mesh = make_mesh() if mesh is None else mesh
@@ -113,8 +118,9 @@ def train(
     init_key, order_key, step_key = run_keys(cfg.seed, mesh)
     with contextlib.ExitStack() as stack:
         beside = stack.enter_context(ThreadPoolExecutor(2))
-        member.open(stack, store, total)
-        like = state_shapes(task, hyper, mesh)
+        member.open(stack, store, total, begin)
+        on_device = put(task, whole)
+        like = state_shapes(on_device, hyper, mesh, init_key)
         resumed = member.checkpoints.restore(like)
         step = int(resumed.step) if resumed else 0
         if step >= total:
@@ -129,12 +135,11 @@ def train(
             return _solve(member, store, rows, init_key, hyper, Validation(store, mesh), stack, bar)
         feed = Feed.of_run(cfg.loop, store, rows, labels=task.labels, key=order_key, mesh=mesh)
         compiling = beside.submit(compile_chunk, like, feed.shapes, task, hyper, mesh)  # most of what a start takes
-        on_device = put(task, whole)
         state = resumed or init_state(on_device, init_key, hyper, mesh=mesh)
         validation = Validation(store, mesh)
         program = compiling.result()
         checking.result()  # before the first step: nothing is learnt from damaged images
-        state = resumed or begin(task, state, store, rows, mesh)
+        state = resumed or started(task, state, store, rows, mesh)
         bar.say(f"compiled in {program.seconds:.1f} s, beside the rest of the start")
         member.start(stack, step, Hyper.of(cfg.optimizer, total), program.seconds, validation)
         stop = Stopped(stopped, mesh)
@@ -277,7 +282,7 @@ def _solve(
     return Ending(1, 1, member.scores, None)
 
 
-def begin(task: Task, state: State, store: Store, rows: np.ndarray, mesh: Mesh) -> State:
+def started(task: Task, state: State, store: Store, rows: np.ndarray, mesh: Mesh) -> State:
     """A fresh state, with what the task knows from the data before the first step."""
     if (variables := task.begun(state.variables, store.images, rows, mesh)) is state.variables:
         return state

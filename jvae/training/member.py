@@ -20,9 +20,9 @@ from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import put, replicated
 from jvae.runtime.processes import is_main
 from jvae.training.checkpoint import Checkpoints
-from jvae.training.history import Call, recorded
-from jvae.training.log import Log, NoLog
-from jvae.training.run import Record, claimed
+from jvae.training.history import Call, lasting_name, recorded
+from jvae.training.log import Log, NoLog, NoTracker, Tracker
+from jvae.training.run import Record, claimed, to_fields
 from jvae.training.state import State
 from jvae.training.task import Hyper, Task
 from jvae.training.validation import Scores, score
@@ -58,8 +58,20 @@ class Member:
         self._row: dict[str, float] = {}  # of the last chunk
         self._troubled = False
 
-    def open(self, stack: contextlib.ExitStack, store: Store, total: int) -> None:
+    def open(
+        self,
+        stack: contextlib.ExitStack,
+        store: Store,
+        total: int,
+        begin: Callable[[Path, str, dict[str, Any]], Tracker] = NoTracker,
+    ) -> None:
         """Claims the directory until `stack` ends, and opens its history and its checkpoints.
+
+        Args:
+          stack: of the call of training.
+          store: what it trains on.
+          total: steps of the whole run.
+          begin: what begins its curves elsewhere, of `jvae.training.trackers`.
 
         Raises:
           InputError: the directory is of another config or other data, or another process trains in it.
@@ -67,13 +79,16 @@ class Member:
         stack.enter_context(claimed(self.run, Record(self.cfg, self.task.labels, DataId.of(store))))
         self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
+        if is_main():
+            self._tracker = begin(self.run, lasting_name(self.run), to_fields(self.cfg))
+            stack.callback(self._tracker.finish)
 
     def start(
         self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
     ) -> None:
         """Opens the curve, from `step` on."""
         self.step, self._rate, self._validate = step, hyper.rate, validate
-        self._log = stack.enter_context(Log(self.run, step) if is_main() else NoLog())
+        self._log = stack.enter_context(Log(self.run, step, self._tracker) if is_main() else NoLog())
         self._last_good = self.checkpoints.last_step
         self._compiled = {"compile_seconds": compile_seconds}  # of the first row alone
 

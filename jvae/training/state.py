@@ -62,8 +62,11 @@ def init_state(task: Task, key: jax.Array, hyper: Hyper, *, mesh: Mesh) -> State
     return jax.lax.with_sharding_constraint(state, replicated(mesh))
 
 
-def state_shapes(task: Task, hyper: Hyper, mesh: Mesh) -> State:
-    """What `init_state` gives, as `jax.ShapeDtypeStruct` instead of arrays: nothing is compiled."""
-    key = jax.eval_shape(lambda: random_key(0))
+def state_shapes(task: Task, hyper: Hyper, mesh: Mesh, key: jax.Array | None = None) -> State:
+    """What `init_state` gives, as `jax.ShapeDtypeStruct` instead of arrays: nothing is compiled.
+
+    Of what it is to be called with, task and all on the devices, it is traced once for both.
+    """
+    key = jax.eval_shape(lambda: random_key(0)) if key is None else key
     state = jax.eval_shape(functools.partial(init_state, mesh=mesh), task, key, hyper)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), state)

@@ -29,7 +29,7 @@ from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
-from jvae.training.loop import Pace, begin, drive, make_task, run_keys
+from jvae.training.loop import Pace, drive, make_task, run_keys, started
 from jvae.training.many import divided, sweep_chunk
 from jvae.training.member import Member, Validation
 from jvae.training.run import settings
@@ -289,7 +289,7 @@ def _begin(
         found = states[i]
         if found is None:
             fresh = init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
-            found = begin(member.task, fresh, store, rows, on_one)
+            found = started(member.task, fresh, store, rows, on_one)
         stacked.append(jax.device_get(found))
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 

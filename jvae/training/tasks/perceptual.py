@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,14 @@ import numpy as np
 
 from jvae.data.feed import Batch
 from jvae.errors import InputError
-from jvae.judge.judge import Judge
 from jvae.judge.net import JudgeNet
 from jvae.models.model import Posterior, Variables, latent_dim
 from jvae.training.task import named, part, static
 from jvae.training.tasks.supervised import linear_head, read_off
 from jvae.training.tasks.vae import Vae, VaeTask
+
+if TYPE_CHECKING:
+    from jvae.judge.judge import Judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +118,12 @@ class PerceptualTask(VaeTask):
         return found
 
 
-def open_judge(path: str, image_size: int) -> Judge:
+def open_judge(path: str, image_size: int) -> "Judge":
     """The judge in the file `path`. Raises `InputError` where there is none, or it judges images of another size."""
     if not path:
         raise InputError("judge='': the objective perceptual needs a judge: jvae judge trains one; give its file")
+    from jvae.judge.judge import Judge  # here, as it imports pandas and scikit-learn, which training needs not
+
     found = Judge.load(path)
     if found.image_size != image_size:
         raise InputError(
