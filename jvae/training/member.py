@@ -76,7 +76,7 @@ class Member:
         Raises:
           InputError: the directory is of another config or other data, or another process trains in it.
         """
-        stack.enter_context(claimed(self.run, Record(self.cfg, self.task.labels, DataId.of(store))))
+        stack.enter_context(claimed(self.run, Record(self.cfg, self.cfg.objective.labels(store), DataId.of(store))))
         self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
         if is_main():

@@ -46,9 +46,12 @@ class Perceptual(Vae):
         self.check_at_least(0, "layer_weight", "feature_weight", "logit_weight", "readout_weight")
 
     def labels(self, store: Any) -> tuple[str, ...]:
-        """None: the judge is told nothing of the labels. It is opened here, so that a wrong one is refused at once."""
-        open_judge(self.judge, store.size)
-        return ()
+        """What is read from z: all that the judge tells, where there is a readout. A batch carries no labels.
+
+        The judge is opened here, so that a wrong one is refused at once.
+        """
+        judge = open_judge(self.judge, store.size)
+        return judge.attribute_names if self.readout_weight else ()
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
         """The task, without the judge until it is prepared."""
@@ -58,7 +61,7 @@ class Perceptual(Vae):
             judge=self.judge,
             dtype=dtype,
             weights=np.array(given, np.float32),
-            reads=self.readout_weight > 0,
+            read=labels,
         )
 
 
@@ -71,7 +74,7 @@ class PerceptualTask(VaeTask):
       judge: file or run directory of the judge.
       dtype: dtype of the judge's matrix work.
       weights: float32 [4], weights of layers, features, logits and the readout.
-      reads: whether there is a readout.
+      read: attributes whose logits are read from the posterior's mean, all of the judge's or none.
       net: the judge's network; None until the task is prepared.
       frozen: its variables, which are not trained.
     """
@@ -79,7 +82,7 @@ class PerceptualTask(VaeTask):
     judge: str = static()
     dtype: Any = static()
     weights: Any
-    reads: bool = static(default=False)
+    read: tuple[str, ...] = static(default=())
     net: JudgeNet | None = static(default=None)
     frozen: Any = None
 
@@ -93,11 +96,10 @@ class PerceptualTask(VaeTask):
     def init(self, key: jax.Array) -> Variables:
         """Fresh variables of the model, and a readout that says nothing yet, if there is one."""
         variables = super().init(key)
-        if not self.reads:
+        if not self.read:
             return variables
-        assert self.net is not None
         d = latent_dim(self.module, part(variables, "model"), self.config.image_size)
-        return named(variables, readout={"params": linear_head(d, self.net.attributes)})
+        return named(variables, readout={"params": linear_head(d, len(self.read))})
 
     def terms(
         self, variables: Variables, batch: Batch, x: jax.Array, recon: jax.Array, posterior: Posterior
@@ -112,7 +114,7 @@ class PerceptualTask(VaeTask):
         features, logits = _distance(seen.features, made.features), _distance(seen.logits, made.logits)
         by_layer, by_feature, by_logit, by_readout = self.weights
         found = {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
-        if self.reads:
+        if self.read:
             read = read_off(variables["params"]["readout"], posterior.mean)
             found["readout"] = by_readout * _distance(seen.logits, read)
         return found
