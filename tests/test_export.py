@@ -1,7 +1,5 @@
-"""Runs as files that others open: for a hub, as StableHLO; what stands in their cards; and that none is half written."""
+"""Runs as files that others open: for a hub and as StableHLO; what their cards say; and that none is half written."""
 
-import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -71,18 +69,17 @@ def test_check_finds_what_is_damaged_in_a_hub_folder(hub, tmp_path):
     data[-2] ^= 64
     (broken / "model.safetensors").write_bytes(data)
     assert [bool(why) for _, why in check(broken)] == [True, False]
-    with pytest.raises(InputError, match="its weights are not those that config.json is of"):
+    with pytest.raises(InputError, match=r"its weights are not those that config\.json is of"):
         jvae.load(broken)
     (broken / "model.safetensors").write_bytes(data[:-100])
-    with pytest.raises(InputError, match="model.safetensors is damaged"):
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
         jvae.load(broken)
     (broken / "config.json").write_text("{}")
     with pytest.raises(InputError, match="is of format None and this jvae reads 'jvae export 1'"):
         jvae.load(broken)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize(("name", "registered"), [*((name, True) for name in CONFIGS), ("residual", False)])
 def test_the_lines_of_the_card_run(name, registered, tmp_path, monkeypatch):
     pytest.importorskip("safetensors", reason=EXTRA)
     bundle = bundle_of(name)
@@ -170,7 +167,9 @@ def test_what_is_there_is_not_written_over(tmp_path, capsys, monkeypatch):
 
 
 def test_a_run_without_vectors_is_told_how_to_make_them(tmp_path):
-    with pytest.warns(InputWarning, match="has no attribute vectors, so what is exported makes no edits: `jvae vectors"):
+    with pytest.warns(
+        InputWarning, match="has no attribute vectors, so what is exported makes no edits: `jvae vectors"
+    ):
         bundle = read_bundle(whole_run())
     assert bundle.vectors is None and bundle.scores["objective"] > 0
     write.export(bundle, tmp_path / "out", "stablehlo")
@@ -215,5 +214,4 @@ def test_a_card_without_vectors_names_none():
     bundle = bundle_of()
     for format in write.WRITERS:
         text = card(Bundle("faces", bundle.model, (), {}, {}), format)
-        assert "Smiling" not in text and "leak" not in text and "edit." not in text
-    assert json.loads(json.dumps(bundle.eyes)) == bundle.eyes and importlib.util.find_spec("jvae")
+        assert "Smiling" not in text and "What edits leak" not in text and "edit." not in text

@@ -23,8 +23,7 @@ pytest.importorskip("onnx", reason=EXTRA)
 pytest.importorskip("onnxruntime", reason=EXTRA)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("name", "half"), [*((name, False) for name in CONFIGS), ("book", True)])
 def test_onnx_gives_what_the_model_gives(name, half, tmp_path):
     bundle = bundle_of(name)
     assert bundle.vectors is not None

@@ -13,11 +13,13 @@ from jvae.data.decode import crop_box
 from jvae.errors import InputWarning
 from jvae.io.fields import read_object
 from jvae.latent.kinds import Kind
+from jvae.latent.priors import Prior, aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.trained import TrainedModel, load, load_vectors
 from jvae.training.log import METRICS, read_rows
 
+CALM = 0.7  # temperature of sampled faces: fewer are odd than at 1
 SCORECARD = ("scorecard", "scorecard.json")  # where `jvae scorecard` writes it, in a run
 
 
@@ -96,3 +98,29 @@ def read_bundle(
 def directions(vectors: AttributeVectors) -> np.ndarray:
     """What a factor of 1 adds to z for each attribute: [a,d] float32, a standard deviation of the data each."""
     return np.stack([vectors[name].step("sd") for name in vectors.names]).astype(np.float32)
+
+
+def prior_of(bundle: Bundle) -> Prior:
+    """A normal distribution like that of the data's latents; without vectors the prior, which they were to be like."""
+    known, d = bundle.vectors, bundle.model.latent_dim
+    return aggregate(known.totals) if known is not None and known.totals.n > d else standard_normal(d)
+
+
+def faces(bundle: Bundle, count: int, seed: int = 0) -> np.ndarray:
+    """Latents [count,d] float32 of faces that nobody has, drawn from `prior_of`, nearer to its mean than the data."""
+    return prior_of(bundle).sample(count, temperature=CALM, seed=seed)
+
+
+def licence(source: str) -> tuple[str, str]:
+    """The licence of weights by what they were trained on: its name for a hub, and what that means."""
+    if "celeb" in source.lower():
+        return "other", (
+            "CelebA may be used for non-commercial research alone, and so may what was learnt from it. Its people were "
+            "not asked; its labels are judgements of others on their looks."
+        )
+    if source.startswith("rendered"):
+        return (
+            "apache-2.0",
+            "The faces it was trained on are drawn by code and show nobody: there is no licence to heed.",
+        )
+    return "other", "The pictures are the exporter's own: their licence, and the consent of those they show, apply."

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jvae.export.bundle import Bundle
+from jvae.export.bundle import Bundle, licence
 from jvae.export.plain import plain_lines
 from jvae.models.registry import MODELS
 from jvae.registry import name_of
@@ -20,18 +20,6 @@ def card(bundle: Bundle, format: str) -> str:
     """
     parts = [_front(bundle, format), _what(bundle), _USES[format](bundle), _scores(bundle), _leaks(bundle), _FOR]
     return "\n".join(part for part in parts if part)
-
-
-def licence(source: str) -> tuple[str, str]:
-    """The licence of weights by what they were trained on: its name for a hub, and what that means."""
-    if "celeb" in source.lower():
-        return "other", (
-            "CelebA may be used for non-commercial research alone, and so may what was learnt from it. Its people were "
-            "not asked; its labels are judgements of others on their looks."
-        )
-    if source.startswith("rendered"):
-        return "apache-2.0", "The faces it was trained on are drawn by code and show nobody: there is no licence to heed."
-    return "other", "The pictures are the exporter's own: their licence, and the consent of those they show, apply."
 
 
 def _front(bundle: Bundle, format: str) -> str:
@@ -84,7 +72,7 @@ def _of_hub(bundle: Bundle) -> str:
         else ""
     )
     return (
-        f"{picture}## Use it\n\nWith jvae, in this folder:\n\n```python\nimport jvae\n\nmodel = jvae.load(\".\")\n"
+        f'{picture}## Use it\n\nWith jvae, in this folder:\n\n```python\nimport jvae\n\nmodel = jvae.load(".")\n'
         f"z = model.encode(images)  # uint8 [n,{bundle.model.image_size},{bundle.model.image_size},3]\n{edits}```\n\n"
         f"Without it, in plain Flax:\n\n```python\n{lines}\n```\n{arrays}"
     )
@@ -105,8 +93,8 @@ def _shapes(bundle: Bundle, suffix: str) -> str:
     said = "Everything is float32, images are RGB in [0, 1] with channels last, and a batch b is of any size."
     if known is not None:
         said += (
-            f" A factor is a number of standard deviations along the `{known.kind}` vector of an attribute; they are, in "
-            f"this order: {', '.join(known.names)}."
+            f" A factor is a number of standard deviations along the `{known.kind}` vector of an attribute; they are, "
+            f"in this order: {', '.join(known.names)}."
         )
     return "\n".join([*rows, "", said, ""])
 
@@ -122,8 +110,8 @@ def _of_onnx(bundle: Bundle) -> str:
 
 def _of_stablehlo(bundle: Bundle) -> str:
     return (
-        f"## Use it\n\n{_shapes(bundle, '.stablehlo')}\nEach file holds its weights, and runs on a CPU, on CUDA and on a "
-        "TPU, by JAX alone:\n\n```python\nimport jax\nimport numpy as np\n\n"
+        f"## Use it\n\n{_shapes(bundle, '.stablehlo')}\nEach file holds its weights, and runs on a CPU, on CUDA and on "
+        "a TPU, by JAX alone:\n\n```python\nimport jax\nimport numpy as np\n\n"
         'decoder = jax.export.deserialize(open("decoder.stablehlo", "rb").read())\n'
         f"z = np.random.default_rng(0).normal(size=(4, {bundle.model.latent_dim})).astype(np.float32)\n"
         "(images,) = decoder.call(z)\n```\n"
@@ -134,8 +122,8 @@ def _of_web(bundle: Bundle) -> str:
     return (
         "## Use it\n\nThis folder is a page: put it on any static server, or look at it with "
         "`python -m http.server` in it. The model runs in the browser (onnxruntime-web, MIT licence, in `ort/`): a "
-        "photograph that is dropped in does not leave the machine, and nothing is fetched from elsewhere. The faces that "
-        "it starts with are drawn by the model and show nobody.\n"
+        "photograph that is dropped in does not leave the machine, and nothing is fetched from elsewhere. The faces "
+        "that it starts with are drawn by the model and show nobody.\n"
     )
 
 
@@ -173,9 +161,10 @@ def _judged(bundle: Bundle, edits: dict) -> str:
     return "\n".join(
         [
             "## What edits leak\n",
-            f"By vectors of the kind `{bundle.vectors and bundle.vectors.kind}`, on test images, by a classifier trained "
-            "on photographs (`jvae scorecard`): at so many standard deviations, the share of faces that it then sees "
-            "with the attribute, the mean share in which its judgement of the others turned over, and of which most.\n",
+            f"By vectors of the kind `{bundle.vectors and bundle.vectors.kind}`, on test images, by a classifier "
+            "trained on photographs (`jvae scorecard`): at so many standard deviations, the share of faces that it "
+            "then sees with the attribute, the mean share in which its judgement of the others turned over, and of "
+            "which most.\n",
             "| edit | factor | hits | leakage | most |",
             "|---|---|---|---|---|",
             *(line for _, line in sorted(rows, key=lambda row: -row[0])),
@@ -197,9 +186,9 @@ def _by_vectors(bundle: Bundle) -> str:
     return "\n".join(
         [
             "## What edits leak\n",
-            "No scorecard was made of this run (`jvae scorecard`), so nobody has judged its edits. By the vectors alone, "
-            f"of the kind `{known.kind}`, one standard deviation shifts the log-odds of attributes as follows: an edit "
-            "changes more than it says wherever another attribute is listed with a large number.\n",
+            "No scorecard was made of this run (`jvae scorecard`), so nobody has judged its edits. By the vectors "
+            f"alone, of the kind `{known.kind}`, one standard deviation shifts the log-odds of attributes as follows: "
+            "an edit changes more than it says wherever another attribute is listed with a large number.\n",
             "| edit | itself | what moves along |",
             "|---|---|---|",
             *rows,
@@ -212,7 +201,7 @@ _FOR = """## Intended use
 
 For research on latent spaces, and for playing with one's own face or with sampled ones. An edit shows what the data
 holds to go with a label, correlations and prejudice included; it says nothing about anybody. Not for deciding anything
-about people, not for telling who somebody is or what they are like, and not for pictures of others without their consent.
+about people, not for telling who somebody is or what they are like, and not for pictures of others who did not consent.
 """
 
 _USES = {"hub": _of_hub, "onnx": _of_onnx, "stablehlo": _of_stablehlo, "web": _of_web}

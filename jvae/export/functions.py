@@ -60,4 +60,3 @@ def functions(bundle: Bundle) -> list[Function]:
         says = "an image and a factor for each attribute to the edited image"
         found.append(Function("edit", edit, {"image": image, "factors": (len(vectors),)}, ("edited",), says))
     return found
-

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jvae.export.bundle import Bundle, directions
+from jvae.export.bundle import Bundle, directions, faces
 from jvae.render.sheet import save_png, sheet
 from jvae.training.exported import WEIGHTS, write_exported
 from jvae.training.run import Record
@@ -49,15 +49,6 @@ def save_directions(path: Path, bundle: Bundle) -> None:
             found[line][k, rows] = [getattr(known[name], line) for name in known.names]
     kinds = np.array([str(known.kind) for known in bundle.kinds])
     np.savez(path, names=np.array(names), kinds=kinds, **found)  # pyright: ignore[reportArgumentType]
-
-
-def faces(bundle: Bundle, count: int, seed: int = 0) -> np.ndarray:
-    """Latents [count,d] of faces that nobody has: of the prior, or of a normal distribution like that of the data's."""
-    from jvae.latent.priors import aggregate, standard_normal
-
-    known, d = bundle.vectors, bundle.model.latent_dim
-    prior = aggregate(known.totals) if known is not None and known.totals.n > d else standard_normal(d)
-    return prior.sample(count, temperature=0.7, seed=seed)
 
 
 def edits_sheet(bundle: Bundle) -> np.ndarray:

@@ -106,7 +106,7 @@ def _about(bundle: Bundle) -> dict[str, str]:
 
 
 def session(graph: Path | bytes) -> Any:
-    """onnxruntime with a graph, a file or its bytes, on the CPU."""
+    """Onnxruntime with a graph, a file or its bytes, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -149,5 +149,7 @@ def _checked(path: Path, function: Function, bundle: Bundle, half: bool) -> str:
     worst = max(differences(session(path), function, [given[name] for name in function.inputs]))
     if not worst <= WITHIN:
         way = "export with --weights float32" if half else "use --format stablehlo, and report this as a bug"
-        raise InputError(f"the ONNX graph of the {function.name} is off by {worst:.2g}, and {WITHIN:g} is the most: {way}")
+        raise InputError(
+            f"the ONNX graph of the {function.name} is off by {worst:.2g}, and {WITHIN:g} is the most: {way}"
+        )
     return f"{path.stat().st_size / 1e6:.2f} MB, within {worst:.1g} of jvae"

@@ -3,7 +3,7 @@
 A test runs them for every model that has some.
 """
 
-_READ = '''import json
+_READ = """import json
 from pathlib import Path
 
 import flax.linen as nn
@@ -16,15 +16,15 @@ from safetensors.numpy import load_file
 cfg = json.loads(Path("config.json").read_text())["model"]
 v = unflatten_dict({tuple(name.split("/")): array for name, array in load_file("model.safetensors").items()})
 p = v["params"]
-'''
+"""
 
-_DRAW = '''
+_DRAW = """
 z = np.random.default_rng(0).normal(size=(4, cfg["latent_dim"])).astype(np.float32)
 images = decode(z)  # float32 [4,h,w,3] in [0, 1]
-'''
+"""
 
 _DECODERS = {
-    "book": '''
+    "book": """
 def decode(z):
     p, stats, n = v["params"]["decoder"], v["batch_stats"].get("decoder"), len(cfg["widths"])
     side = cfg["image_size"] // 2**n
@@ -37,13 +37,13 @@ def decode(z):
             x = norm.apply({"params": p[f"norm_{i}"], "batch_stats": stats[f"norm_{i}"]}, x)
             x = nn.leaky_relu(x, cfg["leaky_slope"])
     return nn.sigmoid(x + p["bias"])
-''',
-    "linear": '''
+""",
+    "linear": """
 def decode(z):
     side = cfg["image_size"]
     return jnp.clip(z @ p["decoder"] + p["mean"], 0, 1).reshape(-1, side, side, 3)
-''',
-    "residual": '''
+""",
+    "residual": """
 def conv(x, kernel):
     return nn.Conv(kernel.shape[3], (3, 3), use_bias=False).apply({"params": {"kernel": kernel}}, x)
 
@@ -73,10 +73,10 @@ def decode(z):
     x = conv(nn.silu(x) if cfg["activation"] == "silu" else nn.leaky_relu(x, 0.2), p["kernel"])
     found = conv(jnp.ones((1, *x.shape[1:3], 1)), jnp.ones((3, 3, 1, 1)))  # pixels of 9 that the border has
     return nn.sigmoid(x * 9 / found + p["bias"])
-''',
+""",
 }
 
-_OF_JVAE = '''import json
+_OF_JVAE = """import json
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ network = {config}(**fields).module(np.float32)
 variables = unflatten_dict({{tuple(name.split("/")): x for name, x in load_file("model.safetensors").items()}})
 z = np.random.default_rng(0).normal(size=(4, {latent_dim})).astype(np.float32)
 images = network.apply(variables, z, method="decode")  # float32 [4,h,w,3] in [0, 1]
-'''
+"""
 
 
 def plain_lines(name: str, config: type, latent_dim: int) -> str:
