@@ -23,7 +23,8 @@ def card(bundle: Bundle, format: str) -> str:
 
 
 def _front(bundle: Bundle, format: str) -> str:
-    lines = [f"license: {licence(bundle.source)[0]}", "tags: [vae, faces, image-editing, jax, flax]"]
+    name = licence(bundle.source)[0]
+    lines = [f"license: {name}", *(["license_name: see-below"] if name == "other" else []), "tags: [vae, faces, image-editing, jax, flax]"]
     if format == "web":
         lines += [f"title: {bundle.name}", "sdk: static", "app_file: index.html"]
     elif format == "onnx":

@@ -55,9 +55,8 @@ def write_web(folder: Path, bundle: Bundle, *, half: bool) -> list[str]:
     (folder / "ort").mkdir()
     unpack_runtime(fetch_runtime(), folder / "ort")
     lines = write_onnx(folder, bundle, half=half, only=("encoder", "decoder"))
-    with importlib.resources.as_file(importlib.resources.files("jvae.export") / "page") as page:
-        for path in page.iterdir():
-            shutil.copyfile(path, folder / path.name)
+    for file in (importlib.resources.files("jvae.export") / "page").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
     (folder / "meta.json").write_text(json.dumps(describe(bundle)), encoding="utf-8")
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return [*lines, f"{total / 1e6:.1f} MB in all: `python -m http.server` in the folder shows the page"]

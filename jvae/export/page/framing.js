@@ -9,7 +9,8 @@ const minus = ([a, b], [c, d]) => [a - c, b - d];
 
 const byId = (id) => document.getElementById(id);
 
-async function readPhoto(file) {
+// A picture file as a canvas. Raises where it is none that the browser reads.
+export async function readPhoto(file) {
   const bitmap = await createImageBitmap(file); // upright, as its Exif says
   const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
   const canvas = new OffscreenCanvas(Math.max(1, bitmap.width * scale), Math.max(1, bitmap.height * scale));
@@ -20,10 +21,9 @@ async function readPhoto(file) {
   return canvas;
 }
 
-// Asks for the face in a picture file; a canvas of the shape of `like`, or null where the dialog was cancelled.
-// Raises where the file is no picture.
-export async function frameFace(file, like, eyes) {
-  const photo = await readPhoto(file);
+// Asks for the face in a photograph; a canvas of the shape of `like`, or null where the dialog was cancelled.
+// eyes: where they lie in the model's faces, [x, y] from 0 to 1 each.
+export async function frameFace(photo, like, eyes) {
   const [dialog, canvas, zoom, turning, says] = ['framing', 'crop', 'zoom', 'turn', 'framing-says'].map(byId);
   canvas.height = Math.round((canvas.width * like.height) / like.width);
   const middle = [canvas.width / 2, canvas.height / 2];

@@ -65,7 +65,7 @@ export function draw(canvas, pixels, size) {
   const small = new OffscreenCanvas(size, size);
   const data = new ImageData(size, size);
   for (let i = 0; i < size * size; i++) {
-    for (let c = 0; c < 3; c++) data.data[4 * i + c] = 255 * pixels[3 * i + c] + 0.5;
+    for (let c = 0; c < 3; c++) data.data[4 * i + c] = 255 * pixels[3 * i + c]; // rounds
     data.data[4 * i + 3] = 255;
   }
   small.getContext('2d').putImageData(data, 0, 0);
@@ -83,17 +83,18 @@ export function drawChange(canvas, photo, before, after, size) {
     const low = Math.min(Math.floor(x), size - 2);
     return [low, x - low];
   };
+  const change = after.map((value, i) => 255 * (value - before[i]));
   const columns = Array.from({ length: width }, (_, x) => place(x, width));
-  for (let y = 0; y < height; y++) {
+  for (let y = 0, at = 0; y < height; y++) {
     const [row, v] = place(y, height);
-    for (let x = 0; x < width; x++) {
+    for (let x = 0; x < width; x++, at++) { // counts the alpha that is passed over
       const [column, u] = columns[x];
-      const corner = 3 * (row * size + column);
-      for (let c = 0; c < 3; c++) {
-        const change = (i) => after[i + c] - before[i + c];
-        const top = (1 - u) * change(corner) + u * change(corner + 3);
-        const bottom = (1 - u) * change(corner + 3 * size) + u * change(corner + 3 * size + 3);
-        picture.data[4 * (y * width + x) + c] += 255 * ((1 - v) * top + v * bottom) + 0.5;
+      let corner = 3 * (row * size + column);
+      for (let c = 0; c < 3; c++, at++, corner++) {
+        const top = change[corner] + u * (change[corner + 3] - change[corner]);
+        const low = corner + 3 * size;
+        const bottom = change[low] + u * (change[low + 3] - change[low]);
+        picture.data[at] += top + v * (bottom - top);
       }
     }
   }

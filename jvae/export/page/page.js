@@ -1,6 +1,6 @@
 // The page: sliders, faces to begin with, a photograph of one's own, and a morph between two faces.
 import { between, draw, drawChange, openModel, pixelsOf } from './model.js';
-import { frameFace } from './framing.js';
+import { frameFace, readPhoto } from './framing.js';
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId('face');
@@ -25,6 +25,7 @@ async function redraw() {
       wanted = false;
       await drawOnce();
     }
+    document.body.dataset.drawn = Number(document.body.dataset.drawn ?? 0) + 1;
   } catch (error) {
     say(`The picture could not be drawn: ${error.message ?? error}`);
   } finally {
@@ -47,12 +48,12 @@ async function drawOnce() {
     chance.textContent = Number.isFinite(p) ? `${Math.round(100 * p)} %` : '';
   }
   byId('time').textContent = `${Math.round(performance.now() - start)} ms`;
-  document.body.dataset.drawn = Number(document.body.dataset.drawn ?? 0) + 1;
 }
 
 function setBase(z, photo = null) {
   [base, way] = [{ z, photo }, null];
   byId('paint-tick').hidden = !photo;
+  say('');
   return redraw();
 }
 
@@ -107,19 +108,20 @@ function choose(button, z, photo) {
 
 async function takePhoto(file) {
   if (!file) return;
-  let face;
+  let photo;
   try {
-    face = await frameFace(file, canvas, model.eyes);
+    photo = await readPhoto(file);
   } catch {
     say(`${file.name} is no picture that this browser reads: take a JPEG or a PNG.`);
     return;
   }
+  const face = await frameFace(photo, canvas, model.eyes);
   if (!face) return;
   say('Looking at the face …');
   try {
     const z = await model.encode(pixelsOf(face, model.size));
+    clearSliders();
     await choose(await addFace(z, face), z, face);
-    say('');
   } catch (error) {
     say(`The photograph could not be taken in: ${error.message ?? error}`);
   }
@@ -195,7 +197,6 @@ try {
   const buttons = [];
   for (const z of model.faces) buttons.push(await addFace(z));
   await choose(buttons[0], model.faces[0], null);
-  say('');
   document.body.dataset.ready = 'yes';
 } catch (error) {
   say(`The model could not be loaded: ${error.message ?? error}`);
