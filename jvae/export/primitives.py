@@ -120,6 +120,22 @@ def _slice(graph: Graph, eqn: Any, x: Value) -> Value:
     return graph.add("Slice", x, *(np.asarray(v, np.int64) for v in (start, ends, range(len(size)), steps)))
 
 
+def _gather(graph: Graph, eqn: Any, x: Value, indices: Value) -> Value:
+    """What `x[:, 0]` and the like become where the size of the batch is a symbol: known places along one axis."""
+    numbers, sizes, shape = eqn.params["dimension_numbers"], eqn.params["slice_sizes"], eqn.invars[0].aval.shape
+    axis = numbers.start_index_map[0]
+    whole = all(size == there for i, (size, there) in enumerate(zip(sizes, shape, strict=True)) if i != axis)
+    if len(numbers.start_index_map) > 1 or isinstance(indices, str) or not whole or numbers.operand_batching_dims:
+        raise graph.refuse("gather at places that are not known, or along several axes")
+    places = jnp.reshape(indices, jnp.shape(indices)[:-1])
+    if not numbers.collapsed_slice_dims and not places.ndim:
+        return graph.add("Gather", x, places + np.arange(sizes[axis]), axis=axis)
+    new = [i for i in range(len(eqn.outvars[0].aval.shape)) if i not in numbers.offset_dims]
+    if numbers.collapsed_slice_dims != (axis,) or new != list(range(axis, axis + places.ndim)):
+        raise graph.refuse("gather into other axes than it reads")
+    return graph.add("Gather", x, places, axis=axis)
+
+
 def _pad(graph: Graph, eqn: Any, x: Value, value: Value) -> Value:
     before, after, between = zip(*eqn.params["padding_config"], strict=True)
     if any(between):
@@ -189,6 +205,7 @@ FORMS: dict[str, Form] = {
     "stack": _stack,
     "split": _split,
     "slice": _slice,
+    "gather": _gather,
     "pad": _pad,
     "reduce_sum": _reduction("ReduceSum"),
     "reduce_max": _reduction("ReduceMax"),
