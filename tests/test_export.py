@@ -89,7 +89,8 @@ def test_the_lines_of_the_card_run(name, registered, tmp_path, monkeypatch):
     assert not registered or (lines.strip() in card(bundle, "hub") and "jvae" not in lines)
     monkeypatch.chdir(tmp_path / "hub")
     found: dict = {}
-    exec(lines, found)
+    with jax.numpy_rank_promotion("allow"):
+        exec(lines, found)
     wanted = bundle.model.decode_fn(bundle.model.variables, jax.device_put(found["z"]))
     np.testing.assert_allclose(found["images"], wanted, atol=1e-5)
 
