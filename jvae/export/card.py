@@ -24,7 +24,8 @@ def card(bundle: Bundle, format: str) -> str:
 
 def _front(bundle: Bundle, format: str) -> str:
     name = licence(bundle.source)[0]
-    lines = [f"license: {name}", *(["license_name: see-below"] if name == "other" else []), "tags: [vae, faces, image-editing, jax, flax]"]
+    lines = [f"license: {name}", *(["license_name: see-below"] if name == "other" else [])]
+    lines.append("tags: [vae, faces, image-editing, jax, flax]")
     if format == "web":
         lines += [f"title: {bundle.name}", "sdk: static", "app_file: index.html"]
     elif format == "onnx":
