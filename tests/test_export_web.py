@@ -22,7 +22,7 @@ from tests.exports import EXTRA, bundle_of
 from tests.faces import portraits
 
 BROWSER = "needs Chromium, its driver and Selenium: apt install chromium chromium-driver, pip install selenium"
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds, for a machine that does much else
 
 
 @pytest.fixture(scope="module")
