@@ -58,7 +58,7 @@ def browser(address):
     """The page, opened and ready, where no name is resolved."""
     if not (shutil.which("chromium") and shutil.which("chromedriver") and importlib.util.find_spec("selenium")):
         pytest.skip(BROWSER)
-    from selenium import webdriver
+    from selenium import webdriver  # pyright: ignore[reportMissingImports]
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
@@ -78,7 +78,7 @@ def browser(address):
 
 def until(driver, script: str):
     """Waits until a script gives something true."""
-    from selenium.webdriver.support.wait import WebDriverWait
+    from selenium.webdriver.support.wait import WebDriverWait  # pyright: ignore[reportMissingImports]
 
     return WebDriverWait(driver, PATIENCE).until(lambda d: d.execute_script(script))
 
@@ -167,7 +167,7 @@ def test_a_morph_leads_from_one_face_to_another(browser):
 
 @pytest.mark.browser
 def test_a_photograph_is_framed_by_its_eyes_and_keeps_its_detail(browser, tmp_path):
-    from selenium.webdriver import ActionChains
+    from selenium.webdriver import ActionChains  # pyright: ignore[reportMissingImports]
 
     pixels = np.full((300, 400, 3), 120, np.uint8)
     pixels[140:160, 120:140], pixels[110:130, 240:260] = (255, 0, 0), (0, 0, 255)  # eyes, askew

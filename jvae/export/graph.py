@@ -56,7 +56,7 @@ class Graph:
         return self._declared(name, shape)
 
     def _declared(self, name: str, shape: Sequence[Any]) -> Any:
-        from onnx import TensorProto, helper
+        from onnx import TensorProto, helper  # pyright: ignore[reportMissingImports]
 
         sizes = [d if isinstance(d, int) else "batch" for d in shape]
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
@@ -69,7 +69,7 @@ class Graph:
         return name if count == 1 else outputs
 
     def _emit(self, op: str, inputs: list[str], outputs: list[str], attributes: Mapping[str, Any]) -> None:
-        from onnx import helper
+        from onnx import helper  # pyright: ignore[reportMissingImports]
 
         self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
 
@@ -87,7 +87,7 @@ class Graph:
         return self._named[key]
 
     def _constant(self, array: Any) -> str:
-        from onnx import TensorProto
+        from onnx import TensorProto  # pyright: ignore[reportMissingImports]
 
         name, half = f"constant_{len(self.constants)}", self._half and array.size >= HALF_FROM
         half = half and array.dtype == np.float32

@@ -68,8 +68,8 @@ def to_onnx(function: Function, *, half: bool, about: Mapping[str, str]) -> Any:
     Raises:
       InputError: a layer has no form in ONNX; it is named.
     """
-    import onnx
-    from onnx import helper, numpy_helper
+    import onnx  # pyright: ignore[reportMissingImports]
+    from onnx import helper, numpy_helper  # pyright: ignore[reportMissingImports]
 
     (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])
     shapes = {name: tuple(batch if d is None else d for d in shape) for name, shape in function.inputs.items()}
@@ -107,7 +107,7 @@ def _about(bundle: Bundle) -> dict[str, str]:
 
 def session(graph: Path | bytes) -> Any:
     """Onnxruntime with a graph, a file or its bytes, on the CPU."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors

@@ -59,7 +59,7 @@ def _clamp(graph: Graph, eqn: Any, least: Value, x: Value, most: Value) -> Value
 
 
 def _convert(graph: Graph, eqn: Any, x: Value) -> Value:
-    from onnx import helper
+    from onnx import helper  # pyright: ignore[reportMissingImports]
 
     return graph.add("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(eqn.params["new_dtype"])))
 

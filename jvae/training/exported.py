@@ -39,7 +39,7 @@ def local(run: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"{address} needs the package huggingface_hub, which is not installed: pip install 'jvae[export]'"
         )
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
 
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=[CONFIG, WEIGHTS, "*.npz"]))
