@@ -96,6 +96,11 @@ def picture(driver) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 
+def assert_same(one: np.ndarray, other: np.ndarray) -> None:
+    """But for how the browser rounds, which is not always alike."""
+    np.testing.assert_allclose(one.astype(int), other, atol=1)
+
+
 def click(driver, name: str) -> None:
     driver.execute_script(f"document.getElementById('{name}').click()")
 
@@ -145,7 +150,7 @@ def test_a_slider_changes_the_picture_and_reset_changes_it_back(browser):
     moved = drawn(browser, lambda: drag(browser, "slider-Eyeglasses", *np.linspace(0, 2, 200).tolist()))
     assert np.abs(moved.astype(int) - first).max() > 3
     assert browser.find_element("css selector", ".slider output").text  # of the probabilities and values
-    np.testing.assert_array_equal(drawn(browser, lambda: click(browser, "reset")), first)
+    assert_same(drawn(browser, lambda: click(browser, "reset")), first)
     kinds = browser.execute_script("return [...document.getElementById('kind').options].map((o) => o.text)")
     assert kinds == [str(known.kind) for known in bundle_of().kinds]
     assert browser.execute_script("return document.getElementById('kind').selectedOptions[0].text") == "regression"
@@ -160,7 +165,7 @@ def test_a_morph_leads_from_one_face_to_another(browser):
     click(browser, "to")
     middle = drawn(browser, lambda: drag(browser, "way", 50))
     back = drawn(browser, lambda: drag(browser, "way", 0))
-    np.testing.assert_array_equal(back, start)
+    assert_same(back, start)
     off = [np.abs(middle.astype(int) - other).mean() for other in (start, end)]
     assert 0 < max(off) < np.abs(start.astype(int) - end).mean()
 
@@ -190,7 +195,7 @@ def test_a_photograph_is_framed_by_its_eyes_and_keeps_its_detail(browser, tmp_pa
     whole = drawn(browser, lambda: click(browser, "paint")).astype(int)
     assert 0 < np.abs(edited - framed).mean() < np.abs(whole - framed).mean()
     drawn(browser, lambda: click(browser, "paint"))
-    np.testing.assert_array_equal(drawn(browser, lambda: click(browser, "reset")), framed)
+    assert_same(drawn(browser, lambda: click(browser, "reset")), framed)
 
 
 @pytest.mark.browser
@@ -199,7 +204,7 @@ def test_what_is_no_picture_is_said_and_nothing_is_lost(browser, tmp_path):
     (tmp_path / "notes.jpg").write_text("no picture")
     give(browser, tmp_path / "notes.jpg")
     until(browser, "return document.getElementById('status').textContent.startsWith('notes.jpg is no picture')")
-    np.testing.assert_array_equal(picture(browser), before)
+    assert_same(picture(browser), before)
 
 
 @pytest.mark.browser
