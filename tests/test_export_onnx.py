@@ -75,6 +75,8 @@ FUNCTIONS = {
     "comparisons": (lambda x: jnp.where((x > 0.2) & (x != 0.5) | ~(x <= -0.5) & (x == x), x, 3 - x), [(None, 4)]),
     "less": (lambda x: jnp.where((x < 0) | (x >= 0.5), jnp.tanh(x), lax.erf(x)), [(None, 4)]),
     "waves and steps": (lambda x: jnp.sin(x) * jnp.cos(x) + jnp.sign(x) + jnp.ceil(3 * x) - jnp.floor(x), [(None, 4)]),
+    "nothing": (lambda x: lax.optimization_barrier(jnp.array(x, copy=True)) + lax.stop_gradient(x), [(None, 4)]),
+    "a power": (lambda x: jnp.power(2 + x, 2.5), [(None, 4)]),
     "clamp": (lambda x: lax.clamp(-0.5, x, 0.5) + jnp.maximum(x, 0.1) + jnp.minimum(x, 0.1), [(None, 4)]),
     "reductions": (lambda x: jnp.max(x, 1) - jnp.min(x, 1) + jax.nn.softmax(x, 1)[:, 0], [(None, 4)]),
     "log and rsqrt": (lambda x: jnp.log(2 + x) + lax.rsqrt(2 + x) + lax.integer_pow(x, 3), [(None, 4)]),

@@ -179,7 +179,7 @@ def _convolution(graph: Graph, eqn: Any, x: Value, kernel: Value) -> Value:
 
 
 FORMS: dict[str, Form] = {
-    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "optimization_barrier", "sharding_constraint"), _same),
+    **dict.fromkeys(("copy", "stop_gradient", "optimization_barrier"), _same),
     **{name: _operator(name.capitalize()) for name in ("add", "sub", "mul", "div", "max", "min", "pow")},
     **{name: _operator(name.capitalize()) for name in ("neg", "exp", "log", "tanh", "sqrt", "abs", "sign", "erf")},
     **{name: _operator(name.capitalize()) for name in ("floor", "ceil", "and", "or", "not", "sin", "cos")},
