@@ -124,7 +124,7 @@ def test_stablehlo_runs_where_there_is_no_jvae(tmp_path, monkeypatch):
     lines = write_stablehlo(tmp_path, bundle)
     assert len(lines) == 3 and all(line.endswith("for cpu, cuda, tpu") for line in lines)
     images = small_store().images[:3]
-    np.savez(tmp_path / "given.npz", image=images.astype(np.float32) / 255, factors=np.float32([1, 0, -2]))
+    np.savez(tmp_path / "given.npz", image=images.astype(np.float32) / 255, factors=np.array([1, 0, -2], np.float32))
     code = (
         "import sys; sys.modules['jvae'] = None\n"
         "import jax, numpy as np\n"
@@ -140,7 +140,7 @@ def test_stablehlo_runs_where_there_is_no_jvae(tmp_path, monkeypatch):
         z = bundle.model.encode(images)
         np.testing.assert_allclose(found["mean"], z, atol=1e-4)
         np.testing.assert_allclose(255 * found["image"], bundle.model.decode(z[:2]), atol=0.51)
-        moved = z + np.float32([1, 0, -2]) @ directions(bundle.vectors)
+        moved = z + np.array([1, 0, -2], np.float32) @ directions(bundle.vectors)
         np.testing.assert_allclose(255 * found["edited"], bundle.model.decode(moved), atol=0.51)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,7 @@ def compare(call, *shapes: tuple) -> None:
         assert max(onnx_files.differences(onnx_files.session(graph), function, given)) < 1e-5
 
 
-CONVOLVE = functools.partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+CONVOLVE: Any = functools.partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 KERNEL = np.linspace(-1, 1, 3 * 3 * 4 * 6, dtype=np.float32).reshape(3, 3, 4, 6)
 FUNCTIONS = {
     "logs and powers": (lambda x: jnp.log1p(x * x) + jnp.exp(-abs(x)) ** 3 / jnp.sqrt(x * x + 1), [(None, 4)]),
