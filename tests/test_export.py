@@ -25,6 +25,7 @@ from jvae.models.registry import MODELS
 from jvae.registry import name_of
 from jvae.trained import load_vectors
 from jvae.training import exported
+from jvae.training.run import Record
 from tests.exports import CONFIGS, EXTRA, bundle_of
 from tests.faces import small_store
 from tests.runs import whole_run
@@ -83,11 +84,11 @@ def test_check_finds_what_is_damaged_in_a_hub_folder(hub, tmp_path):
 def test_the_lines_of_the_card_run(name, registered, tmp_path, monkeypatch):
     pytest.importorskip("safetensors", reason=EXTRA)
     bundle = bundle_of(name)
-    write.export(bundle, tmp_path / "hub", "hub")
+    exported.write_exported(tmp_path, Record(bundle.model.config), 3, bundle.model.variables)
     cfg = bundle.model.config.model
     lines = plain_lines(name_of(MODELS, type(cfg)) if registered else "your own", type(cfg), 6)
     assert not registered or (lines.strip() in card(bundle, "hub") and "jvae" not in lines)
-    monkeypatch.chdir(tmp_path / "hub")
+    monkeypatch.chdir(tmp_path)
     found: dict = {}
     with jax.numpy_rank_promotion("allow"):
         exec(lines, found)
