@@ -12,6 +12,7 @@ from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.runtime.mesh import make_mesh
 from jvae.training.checkpoint import Checkpoints
+from jvae.training.exported import WEIGHTS, is_exported, read_exported
 from jvae.training.log import METRICS, TIMINGS, read_rows
 from jvae.training.run import CHECKPOINTS, CONFIG, read_record, steps_of
 from jvae.training.state import state_shapes
@@ -29,6 +30,10 @@ def check(path: str | os.PathLike[str]) -> Iterator[tuple[Path, str | None]]:
         yield _tried(path, lambda: _check_npz(path))
     elif (path / META).exists() or (path / IMAGES).exists():
         yield from _check_store(path)
+    elif is_exported(path):
+        yield _tried(path / WEIGHTS, lambda: read_exported(path))
+        for file in sorted(path.glob("vectors.npz")):
+            yield _tried(file, lambda file=file: _check_npz(file))
     elif (path / CONFIG).exists() or (path / CHECKPOINTS).exists():
         yield from _check_run(path)
     else:

@@ -3,7 +3,6 @@
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -24,6 +23,7 @@ from jvae.render.tiles import decode_tiles
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
 from jvae.training.checkpoint import Which, checksums, restore_network
+from jvae.training.exported import is_exported, local, read_exported
 from jvae.training.task import named
 from jvae.training.tasks.vae import VaeTask
 from jvae.training.validation import Scores, score
@@ -211,7 +211,7 @@ def load_vectors(
     """The attribute vectors of a run.
 
     Args:
-      run: directory of the run.
+      run: directory of the run, or what else `load` takes.
       model: model of the run, of the checkpoint that the vectors were estimated with.
       path: file of the vectors; None is vectors.npz in the run.
       kind: kind of the vectors, or its name; None is the kind they were saved as.
@@ -219,7 +219,7 @@ def load_vectors(
     Raises:
       InputError: there is no such file, it is damaged, or of another checkpoint.
     """
-    path = Path(run) / "vectors.npz" if path is None else path
+    path = local(run) / "vectors.npz" if path is None else path
     known = AttributeVectors.load(path, kind)
     if (d := len(known.totals.z)) != model.latent_dim:
         raise InputError(f"{path} holds vectors of {d} dimensions, but the latents of {run} have {model.latent_dim}")
@@ -245,16 +245,20 @@ def check_origin(known: AttributeVectors, model: TrainedModel, what: str = "vect
 
 
 def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | None = None) -> TrainedModel:
-    """The model of a run directory.
+    """The model of a run directory, or of what `jvae export --format hub` made of one.
 
     Args:
-      run: run directory that `jvae train` made.
+      run: run directory that `jvae train` made; or an exported directory, or hf://OWNER/NAME, one on the hub of Hugging
+        Face, which is downloaded once. Those hold the best checkpoint alone.
       which: checkpoint to load: "best", by the score that the objective names, or "last".
       mesh: devices to work on; None takes all there are.
 
     Raises:
-      InputError: no run directory, or no checkpoint in it.
+      InputError: no such directory, no checkpoint in it, or one that is damaged.
     """
     mesh = make_mesh() if mesh is None else mesh
-    record, step, variables = restore_network(run, "model", "model of faces", which, mesh)
+    if is_exported(folder := local(run)):
+        record, step, variables = read_exported(folder)
+    else:
+        record, step, variables = restore_network(folder, "model", "model of faces", which, mesh)
     return TrainedModel(record.config, variables, step=step, data=record.data, mesh=mesh)

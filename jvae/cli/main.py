@@ -41,6 +41,7 @@ GROUPS = {
         "posterior": "compare the latents with the standard normal",
         "judge": "train the classifier that edits are judged by",
         "scorecard": "score edits, reconstructions and samples of a run",
+        "export": "write a run as files that others open: a model hub, ONNX, StableHLO, a web page",
     },
     "Keeping house": {
         "runs": "list runs: where each stands, and its best score",

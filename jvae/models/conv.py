@@ -284,9 +284,12 @@ def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:
     """`up` by matrix products that give each y its 3x3 contributions, a few images at a time.
 
-    The contributions are nine times an output's size: of a whole batch they would leave the processor's caches.
+    The contributions are nine times an output's size: of a whole batch they would leave the processor's caches. A batch
+    whose size is a symbol, as in a program that is exported for any, is taken at once.
     """
     b, h, width, _ = y.shape
+    if not isinstance(b, int):
+        return _up_block(y, w)
     contributions = 9 * w.shape[2] * y.dtype.itemsize * y.size // y.shape[3]  # bytes
     blocks = 1
     while contributions > blocks * BLOCK_BYTES and b % (2 * blocks) == 0:

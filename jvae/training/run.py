@@ -116,17 +116,37 @@ def read_record(run: str | os.PathLike[str]) -> Record:
         fields = unseal(fields)
     except ValueError as error:
         raise damage(error) from None
+    return record_of(fields, str(path))
+
+
+def record_of(fields: dict[str, Any], what: str) -> Record:
+    """The record that `record_fields` gave.
+
+    Args:
+      fields: JSON's values.
+      what: to call it in an error.
+
+    Raises:
+      InputError: it is none, see `from_fields`.
+    """
+    fields = {name: value for name, value in fields.items() if name not in ("version", "format")}
     labels = fields.pop("labels", None)
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        raise damaged(str(path), "its labels are no list of names")
+        raise damaged(what, "its labels are no list of names")
     data = fields.pop("data", None)
     if data is not None:
         if not isinstance(data, dict):
-            raise damaged(str(path), "its data is no object")
-        data = build(DataId, data, f"data in {path}")
-    for name in ("version", "format"):
-        fields.pop(name, None)
-    return Record(from_fields(fields, str(path)), tuple(labels), data)
+            raise damaged(what, "its data is no object")
+        data = build(DataId, data, f"data in {what}")
+    return Record(from_fields(fields, what), tuple(labels), data)
+
+
+def record_fields(record: Record, form: Any) -> dict[str, Any]:
+    """A record as JSON's values, and of what format they are."""
+    about = {"version": importlib.metadata.version("jvae"), "format": form, "labels": list(record.labels)}
+    if record.data is not None:
+        about["data"] = dataclasses.asdict(record.data)
+    return about | to_fields(record.config)
 
 
 def read_config(run: str | os.PathLike[str]) -> Config:
@@ -177,11 +197,8 @@ def claim_run(run: Path, record: Record) -> None:
             record = record._replace(data=was)
     elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
-    about = {"version": importlib.metadata.version("jvae"), "format": FORMAT, "labels": list(record.labels)}
-    if record.data is not None:
-        about["data"] = dataclasses.asdict(record.data)
     with replacing(run / CONFIG) as part:
-        part.write_text(json.dumps(seal(about | to_fields(record.config)), indent=1) + "\n")
+        part.write_text(json.dumps(seal(record_fields(record, FORMAT)), indent=1) + "\n")
 
 
 def settings(cfg: Config) -> dict[str, Any]:
