@@ -30,6 +30,7 @@ ORDER = (
     "trained",
     "evaluate",
     "check",
+    "explore",
     "cli",
     "__main__",
 )
