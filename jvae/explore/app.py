@@ -14,7 +14,7 @@ import numpy as np
 
 from jvae.errors import InputError
 from jvae.explore import reading
-from jvae.explore.asks import WHAT, png, read_ask, text
+from jvae.explore.asks import WHAT, jpeg, png, read_ask, text
 from jvae.explore.command import command
 from jvae.explore.groups import grouped
 from jvae.explore.studio import Studio, enlarged
@@ -146,8 +146,10 @@ class App:
         """The picture, and what it shows."""
         began = time.perf_counter()
         picture, chances = self.studio.show(read_ask(body)[0])
-        image = text(png(picture))
-        return as_json({"image": image, "chances": chances, "ms": 1000 * (time.perf_counter() - began)})
+        small = len(picture) == self.studio.model.image_size
+        image, kind = (png(picture), "image/png") if small else (jpeg(picture), "image/jpeg")
+        ms = 1000 * (time.perf_counter() - began)
+        return as_json({"image": text(image), "type": kind, "chances": chances, "ms": ms})
 
     def around(self, query: Query, body: bytes) -> Reply:
         """The face with two attributes changed at once: its tiles as one picture, row by row."""

@@ -138,6 +138,13 @@ def png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def jpeg(pixels: np.ndarray) -> bytes:
+    """Pixels uint8 [h,w,3] as a JPEG to look at: a fifteenth of a PNG's time."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="JPEG", quality=95, subsampling=0)
+    return out.getvalue()
+
+
 def text(data: bytes) -> str:
     """Bytes in base64."""
     return base64.b64encode(data).decode()

@@ -6,7 +6,6 @@ dropped in favour of later ones sends it again.
 
 import functools
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from PIL import Image
 
 from jvae.data.packed import preprocess
 from jvae.errors import InputError
+from jvae.explore.asks import jpeg
 from jvae.photo.eyes import DetectedFace, detect
 from jvae.photo.frame import Alignment, Photo, align, alignment_by_eyes, cut_out, decode_photo, paste
 
@@ -112,6 +112,4 @@ class Photos:
             faces = tuple(detect(photo))
         small = Image.fromarray(photo.pixels)
         small.thumbnail((PREVIEW, PREVIEW))
-        out = io.BytesIO()
-        small.save(out, format="JPEG", quality=88)
-        return Sight(out.getvalue(), photo.pixels.shape[1] / small.width, faces)
+        return Sight(jpeg(np.asarray(small)), photo.pixels.shape[1] / small.width, faces)

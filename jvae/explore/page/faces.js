@@ -20,8 +20,7 @@ export function take(face) {
 }
 
 export async function thumbnail(face) {
-  const image = face.image || (await ask("/api/show", { start: face, look: {} })).image;
-  return bitmap(image);
+  return bitmap(face.image || (await ask("/api/show", { start: face, look: {} })).image);
 }
 
 export const byId = saying(async (id) => take(await ask(`/api/face?${new URLSearchParams({ id })}`)));

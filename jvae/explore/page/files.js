@@ -2,7 +2,7 @@
 
 import { askOf } from "./server.js";
 import { asked, listen, state } from "./state.js";
-import { say, saying } from "./say.js";
+import { hush, say, saying } from "./say.js";
 
 const find = (selector) => document.querySelector(selector);
 
@@ -25,8 +25,10 @@ for (const button of document.querySelectorAll("[data-save]")) {
   button.onclick = saying(async () => {
     const way = button.dataset.save;
     button.disabled = true;
+    if (way === "whole") say("Painting the whole photograph …", false);
     const body = { ...asked(), times: Number(way) || 1, whole: way === "whole" };
     const picture = await askOf("/api/picture", body, "blob").finally(() => { button.disabled = false; });
+    hush();
     keepFile(picture, `${named()}${way === "4" ? "-4x" : ""}.png`);
   });
 }

@@ -26,10 +26,12 @@ function choose(found) {
   wrong.textContent = "";
   image.src = `data:image/jpeg;base64,${found.image}`;
   for (const old of shown.querySelectorAll("button, b")) old.remove();
-  image.onload = () => shown.append(...found.faces.map(button));
+  image.onload = () => {
+    shown.append(...found.faces.map(button));
+    (shown.querySelector("button") ?? shown).focus();
+  };
   dialog.showModal();
   mark();
-  (shown.querySelector("button") ?? shown).focus();
 }
 
 // A frame about a face that was found.

@@ -17,6 +17,7 @@ function refresh(at) {
   const question = JSON.stringify(asked());
   if (question === (wanted?.question ?? drawn)) return;
   wanted = { question, at };
+  find("#picture").ariaBusy = true;
   if (!busy) pump();
 }
 
@@ -28,7 +29,7 @@ async function pump() {
     drawn = question;
     try {
       const reply = await askOf("/api/show", JSON.parse(question));
-      const image = await bitmap(reply.image);
+      const image = await bitmap(reply.image, reply.type);
       draw(after, image);
       for (const listener of heard) listener(reply, image);
       if (at !== undefined && !wanted) await time(at, reply.ms);
@@ -37,6 +38,7 @@ async function pump() {
     }
   }
   busy = false;
+  find("#picture").removeAttribute("aria-busy");
   compare();
 }
 
@@ -77,7 +79,8 @@ async function compare() {
   if (question === beforeOf) return;
   beforeOf = question;
   try {
-    draw(before, await bitmap((await askOf("/api/show", JSON.parse(question))).image));
+    const { image, type } = await askOf("/api/show", JSON.parse(question));
+    draw(before, await bitmap(image, type));
   } catch (error) {
     say(error.message);
   }

@@ -88,15 +88,18 @@ export const inSd = (factor) => `${factor > 0 ? "+" : factor < 0 ? "−" : ""}${
 
 function render() {
   const { look } = state;
-  for (const [name, { box, said, tick, range }] of rows) {
-    const factor = look.factors[name] ?? 0, at = 50 + (50 * factor) / FURTHEST;
-    if (Number(range.value) !== factor) range.value = factor;
+  for (const [name, row] of rows) {
+    const { box, said, tick, range } = row;
+    const factor = look.factors[name] ?? 0, held = look.keep.includes(name), at = 50 + (50 * factor) / FURTHEST;
+    if (row.factor === factor && row.held === held) continue;
+    Object.assign(row, { factor, held });
+    range.value = factor;
     range.style.setProperty("--low", `${Math.min(at, 50)}%`);
     range.style.setProperty("--high", `${Math.max(at, 50)}%`);
     range.ariaValueText = `${factor} standard deviations`;
     said.textContent = factor ? inSd(factor) : "";
-    tick.checked = look.keep.includes(name);
-    box.classList.toggle("held", tick.checked);
+    tick.checked = held;
+    box.classList.toggle("held", held);
     box.classList.toggle("moved", factor !== 0);
   }
   find("#kind").value = look.kind;
@@ -109,10 +112,11 @@ function render() {
 hear(({ chances }) => {
   for (const [name, { chance }] of rows) {
     const share = chances[name];
-    chance.hidden = share === undefined;
-    if (chance.hidden) continue;
-    chance.firstChild.style.setProperty("--share", `${100 * share}%`);
-    chance.lastChild.textContent = `${Math.round(100 * share)} %`;
+    const said = share === undefined ? "" : `${Math.round(100 * share)} %`;
+    if (chance.lastChild.textContent === said) continue;
+    chance.hidden = !said;
+    chance.firstChild.style.setProperty("--share", said.replace(" ", "") || "0%");
+    chance.lastChild.textContent = said;
     chance.title = setup.judged.includes(name) ? "by the judge" : "by the vector's own logit";
   }
 });
