@@ -191,7 +191,7 @@ def test_faces_are_found_by_id_label_and_chance(studio):
     assert glasses and store.attrs[rows, store.attribute("Eyeglasses")].all()
     assert not store.attrs[rows, store.attribute("Male")].any()
     assert studio.find("", 1) != studio.find("", 2) and A not in studio.find("0003", 0, without=A)
-    assert studio.find("nobody", 0) == []
+    assert studio.find("nobody", 0) == [] and studio.find("eyegl", 5) == studio.find("Eyeglasses", 5)
     with pytest.raises(InputError, match="the nearest are"):
         studio.from_store("rendered-999999")
 

@@ -15,6 +15,7 @@ from jvae.io.fields import build, read_object
 from jvae.latent.kinds import Kind
 from jvae.latent.trajectories import Trajectory
 
+Where = Literal["store", "file", "photo", "sample"]
 WHAT = "what the page sent"
 FURTHEST = 20.0  # standard deviations
 
@@ -33,7 +34,7 @@ class Start:
     """
 
     name: str
-    source: Literal["store", "file", "photo", "sample"]
+    source: Where
     z: tuple[float, ...]
     image: str = ""
     photo: str = ""

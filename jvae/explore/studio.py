@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
-from jvae.explore.asks import Ask, Look, Start, png, text
+from jvae.explore.asks import Ask, Look, Start, Where, png, text
 from jvae.explore.photos import Photos
 from jvae.judge.judge import Judge
 from jvae.latent import trajectories
@@ -62,7 +62,8 @@ class Studio:
         start = self.sample(0)
         painted = self._start("", "store", self.model.decode(start.latent(self.model.latent_dim)))
         for face in (start, painted):
-            self.show(Ask(face, Look()))
+            self.show(ask := Ask(face, Look()))
+            self._layer(ask, self.base(ask), self.base(ask))
 
     def from_store(self, image_id: str) -> Start:
         """A face of the store; InputError where there is none of this image_id, with the nearest."""
@@ -87,15 +88,18 @@ class Studio:
             return self._start(name, "file", self.photos.as_it_is(key))
         return self._start(name, "photo", self.photos.framed(key, eyes), photo=key, eyes=eyes)
 
-    def _start(self, name: str, source: str, pixels: np.ndarray, photo: str = "", eyes: tuple = ()) -> Start:
+    def _start(
+        self, name: str, source: Where, pixels: np.ndarray, photo: str = "", eyes: tuple[float, ...] = ()
+    ) -> Start:
         z = self.model.encode(pixels[None])[0]
-        return Start(name, source, tuple(z.tolist()), text(png(pixels)), photo, eyes)  # pyright: ignore
+        return Start(name, source, tuple(z.tolist()), text(png(pixels)), photo, eyes)
 
     def find(self, words: str, seed: int, without: str = "") -> list[str]:
-        """Image_ids of up to `STRIP` faces of the store, by chance or, of those whose id begins so, the first.
+        """Image_ids of up to `STRIP` faces of the store: the first whose id has the words in it, or some by chance.
 
         Args:
-          words: parts of an image_id, names of attributes that the faces have and, with a dash before, have not.
+          words: parts of an image_id; names of attributes, or their beginnings, that the faces have or, with a dash
+            before, have not.
           seed: of the choice.
           without: image_id that is not wanted.
         """
@@ -105,9 +109,11 @@ class Studio:
         names = {name.lower(): i for i, name in enumerate(self.store.attribute_names)}
         listed = False
         for word in words.lower().split():
-            column = names.get(word.lstrip("-").replace(" ", "_"))
+            name, of_id = word.removeprefix("-"), np.char.find(ids, word) >= 0
+            begun = None if of_id.any() else next((i for each, i in names.items() if each.startswith(name)), None)
+            column = names.get(name, begun)
             if column is None:
-                fits, listed = fits & (np.char.find(ids, word) >= 0), True
+                fits, listed = fits & of_id, True
             else:
                 fits = fits & (self.store.attrs[:, column] != word.startswith("-"))
         rows = np.flatnonzero(fits)

@@ -1,10 +1,11 @@
 // What is taken along: pictures, and the command that makes the same.
 
-import { askOf } from "./server.js";
+import { askOf, files } from "./server.js";
 import { asked, listen, state } from "./state.js";
 import { hush, say, saying } from "./say.js";
 
 const find = (selector) => document.querySelector(selector);
+export const SHOT = "camera.png"; // the name of a photograph that the camera took, which is in no folder yet
 
 export function keepFile(blob, name) {
   const link = document.createElement("a");
@@ -35,8 +36,10 @@ for (const button of document.querySelectorAll("[data-save]")) {
 
 find("#copy").onclick = saying(async () => {
   const { command, file } = await askOf("/api/command", asked());
+  const { photo, name } = state.start, taken = files.has(photo) && !file && name === SHOT ? name : "";
   if (file) keepFile(await askOf("/api/latent", asked(), "blob"), file);
-  const also = file ? ` (it reads ${file}, which is in your downloads)` : "";
+  if (taken) keepFile(files.get(photo), name);
+  const also = file || taken ? ` (it reads ${file || taken}, which is in your downloads)` : "";
   try {
     await navigator.clipboard.writeText(command);
     say(`Copied${also}: ${command}`, false);

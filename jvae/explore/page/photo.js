@@ -3,6 +3,7 @@
 import { askOf, sendPhoto } from "./server.js";
 import { hush, say, saying } from "./say.js";
 import { take } from "./faces.js";
+import { SHOT } from "./files.js";
 
 const find = (selector) => document.querySelector(selector);
 const dialog = find("#eyes"), shown = find("#shown"), image = shown.querySelector("img"), cross = find("#cross");
@@ -134,5 +135,5 @@ find("#shoot").onclick = () => {
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   canvas.getContext("2d").drawImage(video, 0, 0);
   shot.close();
-  canvas.toBlob((blob) => open(new File([blob], "camera.png")), "image/png");
+  canvas.toBlob((blob) => open(new File([blob], SHOT)), "image/png");
 };

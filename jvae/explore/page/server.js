@@ -1,6 +1,6 @@
 // What the page asks its server for. What goes wrong is thrown as one line, with the reply's status.
 
-const files = new Map(); // the photographs of this page, to be sent again if the server has dropped them
+export const files = new Map(); // the photographs of this page, to be sent again if the server has dropped them
 
 export async function ask(path, body, kind = "json") {
   let reply;

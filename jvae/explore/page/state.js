@@ -65,6 +65,10 @@ function store() {
 export function recall() {
   try {
     const kept = JSON.parse(sessionStorage.getItem(`${KEPT} ${setup.run}`));
-    if (kept?.start) Object.assign(state, kept, { look: { ...LOOK, ...kept.look } });
+    if (!kept?.start) return;
+    const names = Object.values(setup.groups).flat(), there = ([name]) => names.includes(name);
+    const factors = Object.fromEntries(Object.entries(kept.look.factors).filter(there));
+    const keep = kept.look.keep.filter((name) => names.includes(name));
+    Object.assign(state, kept, { look: { ...LOOK, ...kept.look, factors, keep } });
   } catch { /* of another version of the page */ }
 }
