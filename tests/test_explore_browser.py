@@ -233,7 +233,7 @@ def test_keys_undo_and_what_is_held(browser):
     find(browser, ".slider[data-name='Male'] .hold").click()
     settle(browser)
     assert json.loads(asked(browser))["look"]["keep"] == ["Male"] and factor(browser, "Smiling") == 0
-    find(browser, "[data-view='sliders']").send_keys(Keys.ARROW_RIGHT)
+    find(browser, "[role='tab'][data-view='sliders']").send_keys(Keys.ARROW_RIGHT)
     until(lambda: len(browser.find_elements("css selector", "#cells [aria-pressed='true']")) == 1, "a square of faces")
     find(browser, "#cells button:last-child").click()
     settle(browser)
@@ -282,7 +282,7 @@ def test_photographs(browser, tmp_path):
 
 
 def test_a_morph_its_animation_and_a_reload(browser, tmp_path):
-    find(browser, "[data-view='morph']").click()
+    find(browser, "[role='tab'][data-view='morph']").click()
     caption(browser, "→")
     place = find(browser, "#place")
     browser.execute_script("arguments[0].value = 1; arguments[0].dispatchEvent(new Event('input'))", place)
@@ -317,7 +317,7 @@ def test_it_fits_a_telephone(browser):
     size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     for view in ("around", "morph", "read", "sliders"):
-        find(browser, f"[data-view='{view}']").click()
+        find(browser, f"[role='tab'][data-view='{view}']").click()
         settle(browser)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     knob = slider(browser, "Young")
