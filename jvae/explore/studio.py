@@ -152,8 +152,10 @@ class Studio:
         z = self.base(ask)
         grid = np.stack([self._move(ask.look, z, each) for row in looks for each in row])  # [f*f,d]
         pixels = self._original(ask)
-        paint = pixels is not None and ask.look.paint
-        tiles = self._painted(pixels, z, grid) if paint else self.model.decode(grid)
+        if pixels is not None and ask.look.paint:
+            tiles = self._painted(pixels, z, grid)
+        else:
+            tiles = self.model.decode(grid)
         return tiles.reshape(len(factors), len(factors), *tiles.shape[1:])
 
     def movie(self, ask: Ask, suffix: str) -> bytes:
