@@ -1,5 +1,6 @@
 # make demo    the whole job on rendered faces, pictures in runs/demo
 # make test    the tests; ARGS="-k morph" picks some
+# make test-browser  the page of `jvae explore` in headless Chromium, which Debian's chromium and chromium-driver bring
 # make faults  everything broken on purpose, hours; ARGS="--only kill", ARGS="--share 0.1" for a look
 # make lint    ruff and pyright
 # make bench   every benchmark, results in benchmarks/results; ARGS=--quick, ARGS="--only train grid"
@@ -30,7 +31,7 @@ version := python-$(shell $(PYTHON) -c 'import platform; print(platform.python_v
 endif
 all_extras := $(sort $(extras) $(filter-out at-% python-%,$(installed)))
 
-.PHONY: demo test faults lint bench env clean force
+.PHONY: demo test test-browser faults lint bench env clean force
 .DELETE_ON_ERROR:
 
 demo: $(stamp)
@@ -39,6 +40,11 @@ demo: $(stamp)
 # A file's tests share their fixtures, so a file goes to one worker as a whole.
 test: $(stamp)
 	@$(python) -m pytest -q -n logical --maxprocesses 3 --dist loadfile $(ARGS)
+
+# `make test` skips these where there is no browser; here they fail.
+test-browser:
+	@$(MAKE) --no-print-directory env EXTRA=browser >/dev/null
+	@JVAE_TEST_BROWSER=1 $(python) -m pytest -q -p no:xdist -m browser tests/test_explore_browser.py $(ARGS)
 
 faults: $(stamp)
 	@$(python) -m faults $(ARGS)

@@ -6,6 +6,8 @@ Two to three minutes on two cores. Expect in runs/demo/figures glasses and smile
 from a woman to a man. A second call goes on where the first one stopped.
 """
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,8 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
     for attribute in ("Eyeglasses", "Smiling"):
         edit.main(trained, attribute, data=data)
     stage(f"done: the pictures are in {out / 'figures'}")
+    command = os.path.relpath(Path(sys.executable).with_name("jvae"))
+    print(f"a page with a slider for every attribute: {command} explore --run {out} --data {data}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ ORDER = (
     "evaluate",
     "export",
     "check",
+    "explore",
     "cli",
     "__main__",
 )

@@ -2,16 +2,18 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jvae.cli.annotated import Maybe
+from jvae.cli.annotated import Many, Maybe
 from jvae.cli.flags import Faces, Figure, Run, Steps
-from jvae.data.faces import crop_of, open_store
+from jvae.data.faces import NamedFaces, crop_of, open_store
 from jvae.data.packed import preprocess
 from jvae.errors import InputError
+from jvae.io.arrays import read_npy
 from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond
+from jvae.latent.moves import move
 from jvae.latent.trajectories import apply_vector
 from jvae.photo.eyes import find_alignment
 from jvae.photo.frame import Alignment, Photo, align, alignment_by_eyes, close_up, paste, read_photo, save_photo
@@ -58,7 +60,9 @@ def main(
     run: Run,
     attribute: str,
     factors: Maybe[tuple[float, ...]] = None,
+    also: Many[str] = (),
     data: Maybe[Path] = None,
+    latents: Maybe[Path] = None,
     paint: Maybe[Literal["change", "face"]] = None,
     steps: Steps = Steps(),
     faces: Faces = Faces(),
@@ -73,30 +77,38 @@ def main(
     Args:
       attribute: attribute whose vector is added; faces chosen at random are faces without it.
       factors: multiples of the vector to add (default: -4 to 4, of a photograph -2 to 2, of probabilities .01 to .99).
+      also: other attributes to move along first, each NAME=FACTOR, in every column.
       data: packed store the faces are from; with --photo, for runs that do not say their crop, a store of that crop.
+      latents: latents to edit instead of a store's faces: float32 [d] or [n,d] in a .npy file.
       paint: what to paint onto the original: the change alone, so that it keeps its detail, or the decoded face
         (default: the change onto a photograph, else the face).
     """
     of_photo = photograph.photo is not None
     if not of_photo and photograph != Photograph():
         raise InputError("--eyes, --face and --crop are of a photograph: give --photo, too")
-    if not of_photo and data is None:
+    if latents is not None and (of_photo or faces.images or paint == "change"):
+        raise InputError("--latents says where to start: leave out --photo, --images and --paint change")
+    if not of_photo and data is None and latents is None:
         raise InputError("there is nothing to edit: give --data, a store of faces, or --photo, a photograph")
     factors = factors or (PROBABILITIES if steps.unit == "probability" else OF_A_PHOTO if of_photo else FACTORS)
+    edit = _Edit(attribute, factors, _by_name(also), steps)
     if of_photo:
-        _edit_photo(run, attribute, factors, data, photograph, steps, figure, residual=paint != "face")
+        _edit_photo(run, edit, data, photograph, figure, residual=paint != "face")
         return
-    assert data is not None
     out = figure.path(run, attribute)
     model = run.load()
-    store = open_store(data, model.image_size, model.data)
-    chosen = faces.choose(store, without=attribute, crop=model.crop)
-    z = model.encode(chosen.images)
-    latents, title = _edited(run, model, z, attribute, factors, steps)
-    if paint == "change":
-        tiles = render_residual(model.decode_fn, model.variables, chosen.images, z, latents)
+    if latents is not None:
+        z = _read_latents(latents, model)
+        chosen = NamedFaces(model.decode(z), [f"{latents.stem} {i}".removesuffix(" 0") for i in range(len(z))])
     else:
-        tiles = model.decode(latents)
+        assert data is not None
+        chosen = faces.choose(open_store(data, model.image_size, model.data), without=attribute, crop=model.crop)
+        z = model.encode(chosen.images)
+    moved, title = edit.of(run, model, z)
+    if paint == "change":
+        tiles = render_residual(model.decode_fn, model.variables, chosen.images, z, moved)
+    else:
+        tiles = model.decode(moved)
     figure.save(
         out,
         np.concatenate([chosen.images[:, None], tiles], axis=1),
@@ -107,30 +119,52 @@ def main(
     )
 
 
-def _edited(
-    run: Run, model: TrainedModel, z: np.ndarray, attribute: str, factors: tuple[float, ...], steps: Steps
-) -> tuple[np.ndarray, str]:
-    """Latents [n,d] moved along the attribute, [n,f,d], and a title."""
-    known = steps.load(run, model)
-    latents = apply_vector(z, known[attribute], factors, steps.unit)
-    warn_beyond(known[attribute], latents)
-    return latents, f"{attribute} ({known.kind}), in {UNIT_NAMES[steps.unit]}"
+class _Edit(NamedTuple):
+    """What is done to latents: `also` first, then each of the factors of the attribute."""
+
+    attribute: str
+    factors: tuple[float, ...]
+    also: dict[str, float]
+    steps: Steps
+
+    def of(self, run: Run, model: TrainedModel, z: np.ndarray) -> tuple[np.ndarray, str]:
+        """Latents [n,d] moved, [n,f,d], and a title."""
+        known, unit = self.steps.load(run, model), self.steps.unit
+        vector = known.moving(self.attribute)
+        moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
+        warn_beyond(vector, moved)
+        also = "".join(f", {name} {factor_names([factor], unit)[0]}" for name, factor in self.also.items())
+        return moved, f"{self.attribute} ({known.kind}), in {UNIT_NAMES[unit]}{also}"
+
+
+def _by_name(also: tuple[str, ...]) -> dict[str, float]:
+    """NAME=FACTOR by name."""
+    found = {}
+    for each in also:
+        name, _, factor = each.rpartition("=")
+        try:
+            found[name] = float(factor)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"--also {each}: must be NAME=FACTOR, such as Smiling=1.5")
+    return found
+
+
+def _read_latents(path: Path, model: TrainedModel) -> np.ndarray:
+    """The latents [n,d] float32 of a file."""
+    z = np.atleast_2d(read_npy(path))
+    if z.ndim != 2 or z.shape[1] != model.latent_dim or z.dtype.kind != "f" or not np.isfinite(z).all():
+        raise InputError(f"{path} holds {z.dtype} {list(z.shape)}: latents are finite numbers [n,{model.latent_dim}]")
+    return z.astype(np.float32)
 
 
 def _edit_photo(
-    run: Run,
-    attribute: str,
-    factors: tuple[float, ...],
-    data: Path | None,
-    photograph: Photograph,
-    steps: Steps,
-    figure: Figure,
-    *,
-    residual: bool,
+    run: Run, edit: _Edit, data: Path | None, photograph: Photograph, figure: Figure, *, residual: bool
 ) -> None:
     path = photograph.photo
     assert path is not None
-    out = figure.path(run, f"{path.stem}-{attribute}")
+    out = figure.path(run, f"{path.stem}-{edit.attribute}")
     if out.exists() and path.exists() and out.samefile(path):
         raise InputError(f"--out {out} is the photograph itself: write elsewhere")
     if photograph.eyes is not None and photograph.face is not None:
@@ -140,7 +174,7 @@ def _edit_photo(
     model = run.load()
     cut = crop_of(model.config, model.data, data, photograph.crop)
     z = model.encode(preprocess(align(photo.pixels, alignment), model.image_size, cut)[None])
-    latents, title = _edited(run, model, z, attribute, factors, steps)
+    latents, title = edit.of(run, model, z)
     if residual:
         layers = changes(model.decode_fn, model.variables, z, latents)[0]  # [f,h,w,3]
     else:
@@ -149,10 +183,10 @@ def _edit_photo(
     for layer in layers:
         edited = paste(photo.pixels, layer, alignment, cut, residual=residual)
         tiles.append(close_up(edited, alignment))
-    names = factor_names(factors, steps.unit)
+    names = factor_names(edit.factors, edit.steps.unit)
     picture = sheet(
         np.stack(tiles)[None], columns=["original", *names], title=title, breaks=(1,), scale=1, raw=figure.raw
     )
     save_png(out.with_name(f"{out.stem}-sheet.png"), picture)
     save_photo(out, edited, photo.profile)
-    print(f"wrote {out} with {attribute} {names[-1]}, and {out.stem}-sheet.png with all factors")
+    print(f"wrote {out} with {edit.attribute} {names[-1]}, and {out.stem}-sheet.png with all factors")

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from jvae.cli.flags import Kinds, Maybe, Run, VectorFile
+from jvae.cli.annotated import Maybe
+from jvae.cli.flags import Kinds, Run, VectorFile
 from jvae.cli.scorecard import choose_kinds
 from jvae.export import write
 from jvae.export.bundle import read_bundle

@@ -24,6 +24,7 @@ GROUPS = {
     },
     "Attribute vectors": {
         "vectors": "estimate all attribute vectors of a run in one pass",
+        "explore": "open a page with a slider for every attribute",
         "edit": "move faces, or the face in a photograph, along an attribute",
         "neighbourhood": "change one face along two attributes at once",
         "scores": "show how well each vector tells its attribute",

@@ -75,6 +75,17 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return {name: _array(member, f"{name} in {path}") for name, member in members.items()}
 
 
+def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of a .npy file.
+
+    Raises:
+      InputError: there is no such file, it is damaged, or it is none of these.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}: give an array that numpy.save wrote")
+    return _array(Path(path).read_bytes(), str(path))
+
+
 def _array(data: bytes, what: str) -> np.ndarray:
     file = io.BytesIO(data)
     header = read_header(file, what)

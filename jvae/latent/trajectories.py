@@ -123,6 +123,17 @@ def morph(
     return decoded(z, model)
 
 
+def between(start: np.ndarray, end: np.ndarray, t: float, trajectory: Trajectory = "lerp") -> np.ndarray:
+    """The place `t` in [0,1] on the way from one latent [d] to another: [d] float32, at the ends bit for bit they.
+
+    Raises:
+      InputError: an unknown trajectory, or ends that are not of one such shape.
+    """
+    start, end = _ends(start, end)
+    way = _points(start, end, np.array([t]), trajectory)[0]
+    return start if t == 0 else end if t == 1 else way
+
+
 def loop(
     z: np.ndarray,
     steps: int = 30,

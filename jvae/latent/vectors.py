@@ -88,6 +88,7 @@ class AttributeVectors:
         self.columns = tuple(columns)
         self.attribute_names = tuple(name for name in self.columns if JOINT not in name)
         self.origin, self.kind, self.learned = origin or Origin(), as_kind(kind), learned
+        self._of_kind: dict[Kind, AttributeVectors] = {}
         if len(self.columns) != len(self.totals.counts):
             raise InputError(f"{len(self.columns)} attribute names for {len(self.totals.counts)} columns")
         if not self.attribute_names:
@@ -129,12 +130,27 @@ class AttributeVectors:
         return cls([totals(part) for part in parts], columns, origin, kind)
 
     def of_kind(self, kind: Kind | str) -> "AttributeVectors":
-        """The vectors of another kind, of the same sums."""
-        return AttributeVectors(self.parts, self.columns, self.origin, kind, self.learned)
+        """The vectors of another kind, of the same sums; found once."""
+        if (kind := as_kind(kind)) not in self._of_kind:
+            self._of_kind[kind] = AttributeVectors(self.parts, self.columns, self.origin, kind, self.learned)
+        return self._of_kind[kind]
 
     def with_learned(self, learned: Learned | None) -> "AttributeVectors":
         """These, with such of the kind "learned"."""
         return AttributeVectors(self.parts, self.columns, self.origin, self.kind, learned)
+
+    def moving(self, name: str) -> AttributeVector:
+        """The vector of `name` that leaves alone what the kind keeps, but for `name` itself, which it is to move.
+
+        Raises:
+          InputError: there is none, see `__getitem__`.
+        """
+        kept = tuple(each for each in self.kind.keep if each != name)
+        if kept == self.kind.keep:
+            return self[name]
+        plain = not kept and self.kind.name == "conditional"
+        kind = Kind() if plain else dataclasses.replace(self.kind, keep=kept)
+        return self.of_kind(kind)[name]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -72,11 +72,15 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"there is no file {path}: give a photograph, JPEG or PNG")
-    data = read_file(path)
-    pixels = read_image(data, str(path))
+    return dataclasses.replace(decode_photo(read_file(path), str(path)), name=path.name)
+
+
+def decode_photo(data: bytes, name: str) -> Photo:
+    """A photograph of the bytes of its file; raises InputError as `jvae.data.decode.read_image` does."""
+    pixels = read_image(data, name)
     with warnings.catch_warnings(action="ignore"), open_image(data) as picture:
         profile = picture.info.get("icc_profile") if picture.mode in ("RGB", "RGBA") else None
-    return Photo(pixels, path.name, profile or b"")
+    return Photo(pixels, name, profile or b"")
 
 
 def save_photo(path: str | os.PathLike[str], pixels: np.ndarray, profile: bytes = b"") -> None:
@@ -206,10 +210,16 @@ def paste(
 
 def close_up(pixels: np.ndarray, alignment: Alignment, side: int = 320) -> np.ndarray:
     """The part of the photograph around the face, not turned: uint8 [h,w,3], the longer of the two `side` pixels."""
+    return cut_out(pixels, alignment, side)[0]
+
+
+def cut_out(pixels: np.ndarray, alignment: Alignment, side: int) -> tuple[np.ndarray, Alignment]:
+    """As `close_up`, and where the frame lies in it."""
     left, top, right, bottom = _around(_corners(alignment.turn, alignment.shift, (0, 0, WIDTH, HEIGHT)), pixels)
     scale = side / max(right - left, bottom - top)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    return np.asarray(Image.fromarray(pixels[top:bottom, left:right]).resize(size, _BICUBIC))
+    part = np.asarray(Image.fromarray(pixels[top:bottom, left:right]).resize(size, _BICUBIC))
+    return part, Alignment(scale * alignment.turn, scale * (alignment.shift - complex(left, top)))
 
 
 def _corners(turn: complex, shift: complex, box: tuple[float, float, float, float]) -> NDArray[np.complex128]:

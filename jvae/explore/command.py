@@ -1,0 +1,44 @@
+"""A face and what is done to it in; the command that draws it, and what file it needs besides, out."""
+
+import os
+import shlex
+from pathlib import Path
+
+from jvae.explore.asks import Ask
+from jvae.explore.studio import FRAMES
+
+
+def command(run: Path, data: Path | None, ask: Ask, first: str) -> tuple[str, str]:
+    """The command line, and the name of the .npy file that it reads, with the latent; "" where it reads none.
+
+    Args:
+      run: directory of the run.
+      data: the store, if there is one.
+      ask: what the page shows.
+      first: an attribute to move by 0 where none is moved.
+    """
+    store = ["--data", os.fspath(data)] if data else []
+    ends = [start for start in (ask.start, ask.end) if start]
+    if ask.end and data and not ask.look.moved and all(start.source in ("store", "file") for start in ends):
+        names = ["--start", ask.start.name, "--end", ask.end.name]
+        way = ["--trajectory", ask.look.trajectory, *(["--even"] if ask.look.even else [])]
+        movie = ["--movie", "morph.gif", "--frames", str(FRAMES)]
+        return shlex.join(["jvae", "morph", "--run", os.fspath(run), *store, *names, *way, *movie]), ""
+    *also, (attribute, factor) = [*ask.look.moved.items()] or [(first, 0.0)]
+    kind, file = ask.look.of_kind, ""
+    if ask.end or ask.start.source == "sample":
+        file = f"{'morph' if ask.end else ask.start.name.replace(' ', '-')}.npy"
+        face = ["--latents", file]
+    elif ask.start.source == "photo":
+        face = ["--photo", ask.start.name, "--eyes", *(f"{at:.1f}" for at in ask.start.eyes)]
+    else:
+        face = [*store, "--images", ask.start.name]
+    words = ["jvae", "edit", "--run", os.fspath(run), *face, "--attribute", attribute, "--factors", f"{factor:g}"]
+    if also:
+        words += ["--also", *(f"{name}={by:g}" for name, by in also)]
+    words += ["--unit", "sd", "--kind", kind.name]
+    for flag, names in (("--balance", kind.balance), ("--keep", kind.keep)):
+        words += [flag, *names] if names else []
+    if not file:
+        words += ["--paint", "change" if ask.look.paint else "face"]
+    return shlex.join(words), file
