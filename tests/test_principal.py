@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from jvae.config import Config, LoopConfig
+from jvae.errors import InputError
 from jvae.models.linear import Linear
 from jvae.models.model import Decode, Encode
 from jvae.models.principal import Principal
 from jvae.trained import load
 from jvae.training import loop
 from jvae.training.loop import train
+from jvae.training.presets import preset
 from jvae.training.sweep import sweep
 from jvae.training.tasks.vae import Vae
 from tests.faces import small_store
-from tests.runs import ONE, fresh_state
+from tests.runs import ONE, fresh_state, untrained_judge
 
 MODEL = Principal(image_size=16, widths=(4, 8), blocks=(1, 1), groups=2, latent_dim=5, head_width=4)
 CFG = Config(
@@ -72,3 +74,24 @@ def test_a_sweep_begins_each_from_the_data(begun, tmp_path):
     same = begun.variables["linear"]["model"]
     np.testing.assert_allclose(own["a"]["linear_decoder"], same["linear_decoder"], atol=1e-6)
     assert np.abs(own["b"]["linear_logvar"] - same["linear_logvar"]).max() > 1
+
+
+def test_the_preset_faces_on_rendered_faces(tmp_path):
+    store, judge = small_store(), tmp_path / "judge.npz"
+    untrained_judge(store).save(judge)
+    small = {
+        "image_size": 16,
+        "widths": (4, 8),
+        "groups": 2,
+        "latent_dim": 5,
+        "batch_size": 8,
+        "steps": 4,
+        "chunk_steps": 2,
+    }
+    train(preset("faces").replace(judge=str(judge), **small), store, tmp_path / "run", mesh=ONE, progress=False)
+    judge.unlink()  # who opens the model needs it no more
+    model = load(tmp_path / "run", mesh=ONE)
+    assert model.encode(store.images[:3]).shape == (3, 5) and model.config.objective.mirror
+    with pytest.raises(InputError, match="the objective perceptual needs a judge: jvae judge trains one"):
+        train(preset("faces"), store, tmp_path / "without", mesh=ONE, progress=False)
+    assert not (tmp_path / "without").exists()
