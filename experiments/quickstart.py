@@ -52,9 +52,8 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
     morph.main(trained, *pair, motion=Motion(movie=out / "figures" / "morph.gif"))
     for attribute in ("Eyeglasses", "Smiling"):
         edit.main(trained, attribute, data=data)
-    stage(f"done: the pictures are in {out / 'figures'}")
-    command = os.path.relpath(Path(sys.executable).with_name("jvae"))
-    print(f"a page with a slider for every attribute: {command} explore --run {out} --data {data}")
+    page = f"{os.path.relpath(Path(sys.executable).with_name('jvae'))} explore --run {out} --data {data}"
+    stage(f"done: pictures are in {out / 'figures'}; a page with a slider for every attribute:\n{page}")
 
 
 if __name__ == "__main__":

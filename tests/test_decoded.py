@@ -245,5 +245,5 @@ def test_vectors_are_those_of_the_packed_store(data, tmp_path):
     for first, second in zip(one.parts, other.parts, strict=True):
         for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a, b)
-    with pytest.raises(InputError, match="is not packed, as --stop book and --balance of several"):
+    with pytest.raises(InputError, match="is not packed, as --stop book, --balance of several"):
         vectors.main(Trained(run, data), kinds=Kinds(balance=("Male", "Young")))

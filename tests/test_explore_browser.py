@@ -63,8 +63,8 @@ def page(studio):
 def browser(page, tmp_path):
     """Headless Chromium with the page open; afterwards, whatever it asked for was asked of this machine."""
     assert THERE, GET
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
+    from selenium import webdriver  # pyright: ignore[reportMissingImports]
+    from selenium.webdriver.chrome.service import Service  # pyright: ignore[reportMissingImports]
 
     options: Any = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -151,7 +151,7 @@ def slider(driver: Any, name: str) -> Any:
 
 def drag(driver: Any, name: str, share: float) -> None:
     """Drags a slider's knob by a share of its length, with the mouse."""
-    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.action_chains import ActionChains  # pyright: ignore[reportMissingImports]
 
     knob = slider(driver, name)
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", knob)
@@ -220,7 +220,7 @@ def test_glasses_change_the_eyes_and_the_rest_no_more_than_the_model_says(browse
 
 
 def test_keys_undo_and_what_is_held(browser):
-    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.common.keys import Keys  # pyright: ignore[reportMissingImports]
 
     knob = slider(browser, "Smiling")
     knob.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -254,7 +254,7 @@ def test_of_200_quick_moves_the_last_counts(browser):
 
 
 def test_photographs(browser, tmp_path):
-    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.action_chains import ActionChains  # pyright: ignore[reportMissingImports]
 
     drag(browser, "Smiling", 0.2)
     smile = factor(browser, "Smiling")

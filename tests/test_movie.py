@@ -1,5 +1,6 @@
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +24,14 @@ def durations(gif):
     return found
 
 
+def opened(path) -> Any:
+    return GifImageFile(path)
+
+
 def test_gif_goes_there_and_back_for_ever(tmp_path):
     frames = ramp(6)
     save_gif(tmp_path / "a.gif", frames, milliseconds=60, hold=500, scale=2)
-    with GifImageFile(tmp_path / "a.gif") as gif:
+    with opened(tmp_path / "a.gif") as gif:
         assert (gif.format, gif.n_frames, gif.size, gif.info["loop"]) == ("GIF", 10, (32, 32), 0)
         assert durations(gif) == [500, *[60] * 4, 500, *[60] * 4]
         for i, k in enumerate([0, 1, 2, 3, 4, 5, 4, 3, 2, 1]):
@@ -37,10 +42,10 @@ def test_gif_goes_there_and_back_for_ever(tmp_path):
 
 def test_gif_one_way_and_of_one_frame(tmp_path):
     save_gif(tmp_path / "a.gif", ramp(6), there_and_back=False)
-    with GifImageFile(tmp_path / "a.gif") as gif:
+    with opened(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 6 and gif.size == (192, 192)
     save_gif(tmp_path / "b.gif", ramp(1))
-    with GifImageFile(tmp_path / "b.gif") as gif:
+    with opened(tmp_path / "b.gif") as gif:
         assert gif.n_frames == 1
 
 

@@ -1,5 +1,7 @@
 """A model that begins as the linear one, from the data, and adds to it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,16 +45,16 @@ def begun():
 
 
 def test_it_begins_as_the_linear_model(begun):
-    store, x = small_store(), small_store().images[:20]
+    store, x = small_store(), jnp.asarray(small_store().images[:20])
     linear = CFG.replace(model=Linear(image_size=16, latent_dim=5))
     solved = loop.make_task(linear, store, ONE).solve(store.images, store.indices("train"), ONE)
     ours, theirs = ({c: tree["model"] for c, tree in found.items()} for found in (begun.variables, solved))
     modules = MODEL.module(jnp.float32), linear.model.module(jnp.float32)
-    posteriors = [Encode(module)(own, x) for module, own in zip(modules, (ours, theirs), strict=True)]
+    posteriors: Any = [Encode(module)(own, x) for module, own in zip(modules, (ours, theirs), strict=True)]
     for one, other in zip(*posteriors, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert np.abs(posteriors[1].mean).max() > 1
-    images = [Decode(module)(own, posteriors[1].mean) for module, own in zip(modules, (ours, theirs), strict=True)]
+    images: Any = [Decode(module)(own, posteriors[1].mean) for module, own in zip(modules, (ours, theirs), strict=True)]
     np.testing.assert_allclose(*images, atol=1e-5)
 
 
@@ -60,9 +62,9 @@ def test_what_was_solved_stays_and_the_rest_learns(run, begun):
     model = load(run, mesh=ONE)
     before, after = ({**begun.variables["linear"]["model"]}, model.variables["linear"])
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), jax.device_get(before))
-    x = small_store().images[:20]
+    x: Any = small_store().images[:20]
     fixed = model.variables | {"params": begun.variables["params"]["model"]}
-    z = model.encode(x)
+    z: Any = model.encode(x)
     assert np.abs(model.decode_fn(model.variables, z) - model.decode_fn(fixed, z)).max() > 1e-3
     assert np.abs(z - Encode(MODEL.module(jnp.float32))(fixed, x).mean).max() > 1e-3
 

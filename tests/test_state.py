@@ -44,7 +44,7 @@ def test_a_state_and_its_shapes_are_traced_once(monkeypatch):
     (task, hyper), traced = task_of(), []
     init = type(task).init
     monkeypatch.setattr(type(task), "init", lambda self, key: traced.append(key) or init(self, key))
-    init_state.clear_cache()
+    init_state.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     shapes = state_shapes(task, hyper, ONE, KEYS[0])
     state = init_state(task, KEYS[0], hyper, mesh=ONE)
     assert len(traced) == 1 and jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, shapes)

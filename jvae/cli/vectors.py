@@ -104,7 +104,7 @@ def main(
             columns, labels = with_joint(store.attribute_names, store.attrs, kinds.balance)
             halves = attribute_statistics(model, store.images, labels, rows, mirror=both, progress=True, **how)
             vectors = AttributeVectors.from_statistics(halves, columns, origin, None if learns else wanted)
-            if learns:
+            if learns and wanted:
                 z = model.encode(store.images, rows=rows)
                 found = _learn(model, vectors, teachers, z, store.attrs[rows], steps, seed)
                 vectors = vectors.with_learned(found).of_kind(wanted)

@@ -1,11 +1,13 @@
 """What is exported in; a folder of StableHLO programs for the CPU, CUDA and TPU, out."""
 
+import importlib.util
 from pathlib import Path
 
 import jax
 import numpy as np
 from jax import export
 
+from jvae.errors import InputError
 from jvae.export.bundle import Bundle
 from jvae.export.functions import functions
 
@@ -17,7 +19,12 @@ def write_stablehlo(folder: Path, bundle: Bundle) -> list[str]:
 
     Returns:
       A line on each.
+
+    Raises:
+      InputError: the extra export is not installed.
     """
+    if not importlib.util.find_spec("flatbuffers"):
+        raise InputError("StableHLO needs the package flatbuffers, which is not installed: pip install 'jvae[export]'")
     lines = []
     for function in functions(bundle):
         (batch,) = export.symbolic_shape("b", constraints=["b >= 1"])

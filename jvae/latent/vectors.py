@@ -227,7 +227,11 @@ class AttributeVectors:
         Raises:
           OSError: it cannot be written; what was there is as it was.
         """
-        arrays = {name: np.stack([getattr(part, name) for part in self.parts]) for name in Totals._fields}
+        arrays: dict[str, Any] = {
+            name: np.stack([getattr(part, name) for part in self.parts]) for name in Totals._fields
+        }
+        if self.learned is not None:
+            arrays |= {LEARNED: self.learned.vectors, f"{LEARNED}_judges": np.array(self.learned.judges, np.str_)}
         with replacing(path) as part, open(part, "wb") as file:
             np.savez(
                 file,
@@ -237,7 +241,6 @@ class AttributeVectors:
                 columns=np.array(self.columns, dtype=np.str_),
                 vector_names=np.array(self.names, dtype=np.str_),
                 vectors=np.asarray(self),
-                **({} if self.learned is None else _learned_arrays(self.learned)),
                 **arrays,  # pyright: ignore[reportArgumentType]
             )
 
@@ -303,10 +306,6 @@ class AttributeVectors:
         first, second = (half.vectors for half in found)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
-
-
-def _learned_arrays(learned: Learned) -> dict[str, Any]:
-    return {LEARNED: learned.vectors, f"{LEARNED}_judges": np.array(learned.judges, np.str_)}
 
 
 def _check_sums(npz: Mapping[str, np.ndarray], columns: Sequence[str], path: str) -> None:

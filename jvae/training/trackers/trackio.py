@@ -18,5 +18,6 @@ except ModuleNotFoundError as error:
 
 def begin(run: Path, name: str, config: dict[str, Any]) -> Tracker:
     """The run `name` of the project jvae. Where to: as TRACKIO_DIR, TRACKIO_SPACE_ID or TRACKIO_SERVER_URL say."""
-    trackio.init(project="jvae", name=name, config=config, resume="allow")
-    return trackio  # whose functions are those of the run that began last
+    package: Any = trackio  # which a type checker takes for this file
+    package.init(project="jvae", name=name, config=config, resume="allow")
+    return package  # whose functions are those of the run that began last

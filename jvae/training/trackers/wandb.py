@@ -21,8 +21,9 @@ def begin(run: Path, name: str, config: dict[str, Any]) -> Tracker:
     Raises:
       InputError: it is refused, as without a login.
     """
+    package: Any = wandb  # which a type checker takes for this file
     try:
         project = os.environ.get("WANDB_PROJECT", "jvae")
-        return wandb.init(project=project, id=name, name=run.name, dir=run, config=config, resume="allow")
-    except wandb.Error as error:
+        return package.init(project=project, id=name, name=run.name, dir=run, config=config, resume="allow")
+    except package.Error as error:
         raise InputError(f"wandb does not begin ({error}): wandb login, or set WANDB_MODE=offline") from None
