@@ -95,7 +95,6 @@ class ModelConfig(Settings):
     """
 
     closed_form: ClassVar[bool] = False  # whether `solve` gives the variables
-    begins: ClassVar[bool] = False  # whether `begin` gives what a training begins with
     image_size: int = 64
 
     def __post_init__(self) -> None:
@@ -119,8 +118,8 @@ class ModelConfig(Settings):
         raise TypeError(f"{type(self).__name__} has no closed form")
 
     def begin(self, images: Any, rows: Any, mesh: Any, *, r_loss_factor: float) -> Any:
-        """Variables, other than parameters, that come of the data before the first step; the arguments of `solve`."""
-        raise TypeError(f"{type(self).__name__} begins with nothing of the data")
+        """Variables that come of the data before the first step, none of most models; the arguments of `solve`."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

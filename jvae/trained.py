@@ -13,7 +13,6 @@ from jvae.config import Config
 from jvae.data.source import DataId, Store
 from jvae.errors import InputError
 from jvae.io.arrays import row_numbers
-from jvae.io.files import CHECKSUM, seal
 from jvae.latent.encoding import sample_rows
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
@@ -22,7 +21,7 @@ from jvae.models.model import Decode, Encode, Variables, latent_dim
 from jvae.render.tiles import decode_tiles
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import compute_dtype, make_mesh, map_rows, put, replicated
-from jvae.training.checkpoint import Which, checksums, restore_network
+from jvae.training.checkpoint import Which, digest_of, restore_network
 from jvae.training.exported import is_exported, local, read_exported
 from jvae.training.task import named
 from jvae.training.tasks.vae import VaeTask
@@ -81,7 +80,7 @@ class TrainedModel:
     @functools.cached_property
     def digest(self) -> str:
         """CRC-32 of the variables: what two models have alike that give the same latents."""
-        return seal(checksums(self.variables))[CHECKSUM]
+        return digest_of(self.variables)
 
     def posterior(self, images: np.ndarray, *, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Means and log-variances [n,d] float32 of uint8 images [n,h,w,3], any n, or of some `rows` of them.

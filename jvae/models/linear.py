@@ -87,7 +87,7 @@ class LinearVAE(nn.Module):
     def encode(self, x: jax.Array, train: bool = False) -> Posterior:
         """Images [b,h,w,3] in [0, 1] to their posterior [b,d]: mean V(x − μ), and one variance for all."""
         centred = x.reshape(x.shape[0], -1) - self.mean.reshape(1, -1)
-        mean = self._product(centred, self.encoder)
+        mean = product(centred, self.encoder, self.dtype)
         return Posterior(mean, jnp.broadcast_to(self.logvar.reshape(1, -1), mean.shape))
 
     def decode(self, z: jax.Array, train: bool = False) -> jax.Array:
@@ -96,11 +96,13 @@ class LinearVAE(nn.Module):
         Images lie in [0, 1], so clipping takes no value further from its image: the squared error cannot grow.
         """
         side = self.cfg.image_size
-        x = self._product(z, self.decoder) + self.mean.reshape(1, -1)
+        x = product(z, self.decoder, self.dtype) + self.mean.reshape(1, -1)
         return jnp.clip(x, 0, 1).reshape(-1, side, side, 3)
 
-    def _product(self, x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return jnp.matmul(x.astype(self.dtype), matrix.astype(self.dtype), preferred_element_type=jnp.float32)
+
+def product(x: jax.Array, matrix: jax.Array, dtype: Any) -> jax.Array:
+    """X [b,n] times a matrix [n,k], the work in `dtype` and the sums float32."""
+    return jnp.matmul(x.astype(dtype), matrix.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def optimum(

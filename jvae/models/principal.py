@@ -5,13 +5,13 @@ begins, and what it keeps. The blocks, which begin by adding nothing, are left w
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jvae.models.linear import Linear
+from jvae.models.linear import Linear, product
 from jvae.models.model import Posterior, Variables
 from jvae.models.residual import Decoder, Encoder, Residual
 
@@ -27,7 +27,6 @@ class Principal(Residual):
         blocks' alone.
     """
 
-    begins: ClassVar[bool] = True
     latent_dim: int = 256
 
     def module(self, dtype: Any = jnp.float32) -> "PrincipalVAE":
@@ -64,16 +63,11 @@ class PrincipalVAE(nn.Module):
     def encode(self, x: jax.Array, train: bool = False) -> Posterior:
         """Images [b,h,w,3] in [0, 1] to their posterior [b,d]."""
         centred = x.reshape(x.shape[0], -1) - self.mean.value.reshape(1, -1)
-        found = self.encoder(x)
-        return Posterior(
-            self._product(centred, self.forth.value) + found.mean, self.logvar.value.reshape(1, -1) + found.logvar
-        )
+        mean, found = product(centred, self.forth.value, self.dtype), self.encoder(x)
+        return Posterior(mean + found.mean, self.logvar.value.reshape(1, -1) + found.logvar)
 
     def decode(self, z: jax.Array, train: bool = False) -> jax.Array:
         """Latents [b,d] to images [b,h,w,3] in [0, 1]."""
         side = self.cfg.image_size
-        linear = self._product(z, self.back.value) + self.mean.value.reshape(1, -1)
+        linear = product(z, self.back.value, self.dtype) + self.mean.value.reshape(1, -1)
         return self.decoder(z, linear.reshape(-1, side, side, 3))
-
-    def _product(self, x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return jnp.matmul(x.astype(self.dtype), matrix.astype(self.dtype), preferred_element_type=jnp.float32)

@@ -26,7 +26,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from jvae.errors import InputError, InputWarning
-from jvae.io.files import seal, unseal
+from jvae.io.files import CHECKSUM, seal, unseal
 from jvae.models.model import Variables
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import replicated
@@ -288,6 +288,11 @@ def checksums(tree: Any) -> dict[str, str]:
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{zlib.crc32(np.asarray(leaf).tobytes()):08x}"
         for path, leaf in jax.tree.leaves_with_path(jax.device_get(tree))
     }
+
+
+def digest_of(variables: Any) -> str:
+    """CRC-32 of variables: what two networks have alike that give the same."""
+    return seal(checksums(variables))[CHECKSUM]
 
 
 def _items(state: State) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import numpy as np
 
 from jvae.errors import InputError, damaged
 from jvae.io.fields import read_object
-from jvae.io.files import CHECKSUM, seal, unseal, uri
+from jvae.io.files import seal, unseal, uri
 from jvae.models.model import Variables, init_variables
 from jvae.runtime.hashing import random_key
-from jvae.training.checkpoint import checksums
+from jvae.training.checkpoint import digest_of
 from jvae.training.run import CONFIG, Record, record_fields, record_of
 
 WEIGHTS = "model.safetensors"
@@ -67,7 +67,7 @@ def write_exported(folder: Path, record: Record, step: int, variables: Variables
       OSError: it cannot be written.
     """
     weights = {_name(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(jax.device_get(variables))}
-    about = {"model_type": "jvae", "step": step, "digest": seal(checksums(variables))[CHECKSUM]}
+    about = {"model_type": "jvae", "step": step, "digest": digest_of(variables)}
     (folder / WEIGHTS).write_bytes(_import("save")(weights, metadata={"format": "flax"}))
     fields = seal(about | record_fields(record, FORMAT))
     (folder / CONFIG).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
@@ -108,7 +108,7 @@ def read_exported(folder: Path) -> tuple[Record, int, Variables]:
         return found
 
     variables = jax.tree.map_with_path(read, shapes)
-    if not isinstance(step, int) or seal(checksums(variables))[CHECKSUM] != digest:
+    if not isinstance(step, int) or digest_of(variables) != digest:
         raise damaged(str(folder / WEIGHTS), f"its weights are not those that {CONFIG} is of")
     return record, step, variables
 

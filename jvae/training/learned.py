@@ -19,13 +19,12 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jvae.errors import InputError
-from jvae.io.files import CHECKSUM, seal
 from jvae.judge.augment import blur
 from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import along_data, put, replicated, to_host
-from jvae.training.checkpoint import checksums
+from jvae.training.checkpoint import digest_of
 
 STEPS = 1200
 FACES = 16  # a step; each is edited EDITS times
@@ -41,11 +40,12 @@ LENGTH = 0.002  # weight of the vector's squared length: z is about one long in 
 MULTIPLIER, LEAST, MOST = 8.0, 0.5, 60.0  # at first, and its bounds
 PACE = 0.02  # of the multipliers
 SOFT, NOISE, MOVED = 1.0, 0.03, 2  # at most: a blur in 64ths of the image's size; of the pixels; a shift in pixels
+_ADAM = optax.scale_by_adam(b2=0.99)
 
 
 def judge_digest(judge: Judge) -> str:
     """CRC-32 of a judge's variables: what two judges have alike that judge alike."""
-    return seal(checksums(judge.variables))[CHECKSUM]
+    return digest_of(judge.variables)
 
 
 def learn_vectors(
@@ -112,7 +112,7 @@ def learn_vectors(
     )
     fixed = put(fixed, replicated(mesh))
     state = put(
-        _State(vectors, optax.scale_by_adam(b2=0.99).init(vectors), np.full(len(edited), MULTIPLIER, np.float32)),
+        _State(vectors, _ADAM.init(vectors), np.full(len(edited), MULTIPLIER, np.float32)),
         replicated(mesh),
     )
     key = put(random_key(seed), replicated(mesh))
@@ -162,7 +162,6 @@ def _train(
     state: _State, fixed: _Fixed, key: jax.Array, steps: jax.Array, *, functions: Any, faces: int, mesh: Mesh
 ) -> tuple[_State, dict[str, jax.Array]]:
     """`steps` [2], the first and how many: the state after them, and the means of the last."""
-    adam = optax.scale_by_adam(b2=0.99)
 
     def body(i: jax.Array, carry: tuple[_State, dict[str, jax.Array]]) -> tuple[_State, dict[str, jax.Array]]:
         state, _ = carry
@@ -172,7 +171,7 @@ def _train(
         loss = functools.partial(_loss, state.multipliers, fixed, edits, jax.random.fold_in(own, 1), functions)
         grads, (parts, turned) = jax.grad(loss, has_aux=True)(state.vectors)
         with jax.numpy_dtype_promotion("standard"):
-            updates, moments = adam.update(grads, state.adam)
+            updates, moments = _ADAM.update(grads, state.adam)
         rate = fixed.rate * (1 + jnp.cos(jnp.pi * (steps[0] + i) / fixed.steps)) / 2
         over = jnp.where(jnp.abs(edits.factor) == 1, turned / ALLOWED - 1, 0)
         grown = jnp.zeros_like(state.multipliers).at[edits.which].add(over)

@@ -130,9 +130,8 @@ class VaeTask(Task):
 
     def begun(self, variables: Variables, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
         """The variables, with those of the model that come of the data."""
-        if not self.config.begins:
-            return variables
-        return named(variables, model=self.config.begin(*self._with_mirrors(images, rows), mesh, **self._factor))
+        found = self.config.begin(*self._with_mirrors(images, rows), mesh, **self._factor)
+        return named(variables, model=found) if found else variables
 
     def _with_mirrors(self, images: Any, rows: np.ndarray) -> tuple[Any, np.ndarray]:
         if not self.mirror:
