@@ -19,6 +19,7 @@ from jvae.errors import InputError
 from jvae.export.bundle import Bundle, directions, faces, licence, prior_of
 from jvae.export.onnx_files import write_onnx
 from jvae.io.files import replacing
+from jvae.latent.groups import grouped
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import HEIGHT, WIDTH
 
@@ -28,14 +29,6 @@ VERSION = "1.30.0"
 DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 TAKEN = {"ort.wasm.bundle.min.mjs": "ort.wasm.bundle.min.js", "ort-wasm-simd-threaded.wasm": ""}  # in dist/ → name here
 FACES = 8  # sampled ones, that the page begins with
-GROUPS = {
-    "eyes": "Eyeglasses Narrow_Eyes Bags_Under_Eyes Arched_Eyebrows Bushy_Eyebrows",
-    "mouth": "Smiling Mouth_Slightly_Open Big_Lips Mustache Goatee No_Beard 5_o_Clock_Shadow Sideburns",
-    "hair": "Bald Bangs Black_Hair Blond_Hair Brown_Hair Gray_Hair Receding_Hairline Straight_Hair Wavy_Hair",
-    "accessories": "Wearing_Hat Wearing_Earrings Wearing_Necklace Wearing_Necktie Wearing_Lipstick Heavy_Makeup",
-    "whole face": "Male Young Chubby Double_Chin Oval_Face High_Cheekbones Big_Nose Pointy_Nose Pale_Skin Rosy_Cheeks "
-    "Attractive Blurry",
-}
 
 
 def write_web(folder: Path, bundle: Bundle, *, half: bool) -> list[str]:
@@ -67,8 +60,6 @@ def describe(bundle: Bundle) -> dict[str, Any]:
     assert bundle.vectors is not None
     model, names = bundle.model, bundle.vectors.table().index.tolist()  # the clearest first
     left, top, right, bottom = crop_box(WIDTH, HEIGHT, model.crop or "center")
-    groups = {title: [name for name in members.split() if name in names] for title, members in GROUPS.items()}
-    groups["more"] = [name for name in names if not any(name in members for members in groups.values())]
     prior = prior_of(bundle)
     kinds = [str(known.kind) for known in bundle.kinds]
     return {
@@ -81,7 +72,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "aspect": (right - left) / (bottom - top),
         "eyes": bundle.eyes,
         "attributes": names,
-        "groups": [{"title": title, "names": members} for title, members in groups.items() if members],
+        "groups": [{"title": title, "names": members} for title, members in grouped(names).items()],
         "kinds": [_kind(known, names) for known in bundle.kinds],
         "start": kinds.index("regression") if kinds[0] == "difference" and "regression" in kinds else 0,
         "faces": [_floats(z) for z in faces(bundle, FACES)],
