@@ -23,10 +23,10 @@ from jvae.explore import photos as photos_module
 from jvae.explore.app import App
 from jvae.explore.asks import Ask, Look, Start, read_ask
 from jvae.explore.command import command
-from jvae.latent.groups import GROUPS, grouped
 from jvae.explore.photos import Gone
 from jvae.explore.studio import Studio, enlarged
 from jvae.latent.encoding import attribute_statistics
+from jvae.latent.groups import GROUPS, grouped
 from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances, move
 from jvae.latent.vectors import AttributeVectors, Origin

@@ -1,11 +1,9 @@
 """The page with sliders in a real browser, headless Chromium, on a small linear model of rendered faces."""
 
 import base64
-import importlib.util
 import io
 import json
 import os
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.browser import GET, PATIENCE, THERE, chromium
 from jvae.cli import vectors
 from jvae.cli.flags import Trained
 from jvae.explore.app import App
@@ -26,16 +25,10 @@ from jvae.training.loop import train
 from jvae.training.presets import preset
 from tests.faces import portraits, small_store
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-GET = "apt-get install chromium chromium-driver, and pip install -e '.[browser]' -c constraints.txt"
-THERE = CHROMIUM and DRIVER and importlib.util.find_spec("selenium")
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not THERE and os.environ.get("JVAE_TEST_BROWSER") != "1", reason=f"needs a browser: {GET}"),
 ]
-PATIENCE = 120  # seconds, for a machine that does other things besides
 EYES = slice(12, 18)  # rows of the eyes in 32
 
 
@@ -63,23 +56,7 @@ def page(studio):
 def browser(page, tmp_path):
     """Headless Chromium with the page open; afterwards, whatever it asked for was asked of this machine."""
     assert THERE, GET
-    from selenium import webdriver  # pyright: ignore[reportMissingImports]
-    from selenium.webdriver.chrome.service import Service  # pyright: ignore[reportMissingImports]
-
-    options: Any = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,1000",
-    ):
-        options.add_argument(word)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_script_timeout(PATIENCE)
+    driver = chromium(tmp_path)
     try:
         driver.get(page)
         settle(driver)

@@ -7,6 +7,7 @@ import functools
 import graphlib
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -158,8 +159,27 @@ def used(module: Module) -> set[str]:
 
 
 ordinary = [m for m in package() if m.path.name != "__init__.py"]
-each = pytest.mark.parametrize("module", ordinary, ids=repr)
-each_of_all = pytest.mark.parametrize("module", [*package(), *scripts()], ids=lambda m: m.name or "jvae")
+
+
+def of_every(modules: Iterable[Module]) -> Callable[[Callable[[Module], None]], Callable[[], None]]:
+    """Makes what a module must keep to one test of all of them, which names each that does not."""
+
+    def wrap(check: Callable[[Module], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = []
+            for module in modules:
+                try:
+                    check(module)
+                except AssertionError as error:
+                    broken.append(f"{module.name or 'jvae'}: {error}")
+            assert not broken, "\n".join(broken)
+
+        return test
+
+    return wrap
+
+
+each, each_of_all = of_every(ordinary), of_every([*package(), *scripts()])
 
 
 @each

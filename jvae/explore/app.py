@@ -16,9 +16,9 @@ from jvae.errors import InputError
 from jvae.explore import reading
 from jvae.explore.asks import WHAT, jpeg, png, read_ask, text
 from jvae.explore.command import command
-from jvae.latent.groups import grouped
 from jvae.explore.studio import Studio, enlarged
 from jvae.io.fields import build, read_object
+from jvae.latent.groups import grouped
 from jvae.latent.kinds import FUNCTIONS, Kind
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import FEWEST

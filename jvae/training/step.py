@@ -70,14 +70,18 @@ def train_steps(
       The state after the steps, and metrics [k], 0 past `count`: JAX_DEBUG_NANS takes any NaN for an error.
     """
 
-    def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-        state, history = carry
-        state, metrics = train_step(task, state, batch(i), key, hyper)
-        return state, {name: rows.at[i].set(metrics[name]) for name, rows in history.items()}
+    @functools.partial(jax.jit, inline=True)  # traced once, for the names and in the loop
+    def step(state: State, i: jax.Array) -> tuple[State, Metrics]:
+        return train_step(task, state, batch(i), key, hyper)
 
-    names = jax.eval_shape(lambda: task.loss(state.variables, batch(jnp.int32(0)), key, state.step)).parts
-    history = {name: jnp.zeros((length,), jnp.float32) for name in ("loss", *names, "grad_norm")}
-    return lax.fori_loop(0, count, body, (state, history))
+    def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        state, metrics = step(carry[0], i)
+        return state, {name: rows.at[i].set(metrics[name]) for name, rows in carry[1].items()}
+
+    first = jnp.int32(0)
+    _, metrics = jax.eval_shape(step, state, first)
+    history = {name: jnp.zeros((length,), jnp.float32) for name in metrics}
+    return lax.fori_loop(first, count, body, (state, history))
 
 
 @functools.partial(jax.jit, static_argnames="mesh", donate_argnames="state")
