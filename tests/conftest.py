@@ -24,7 +24,8 @@ if not ON_GPU:
     os.environ["JAX_PLATFORMS"] = "cpu"
     # LLVM's passes are left out, which take half of the time; all that XLA does to a program comes before them.
     # XLA_FLAGS=--xla_backend_optimization_level=3 has them back.
-    flags = f"--xla_backend_optimization_level=0 {flags}"
+    # A program is compiled in one piece, as the tests' workers take all cores already.
+    flags = f"--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 {flags}"
     if version("jaxlib").startswith("0.10."):  # likewise the slow one of its two ways to write loops
         flags = f"--xla_cpu_use_fusion_emitters=false {flags}"
 os.environ["XLA_FLAGS"] = flags

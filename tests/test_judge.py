@@ -253,7 +253,7 @@ def test_a_loss_that_is_not_finite_is_named(store, tmp_path, monkeypatch):
 
 def test_the_command(store, tmp_path, monkeypatch, capsys):
     out = tmp_path / "judge"
-    args = ["--data", str(store.path), "--out", str(out), "--loop.epochs", "8", "--loop.batch-size", "32"]
+    args = ["--data", str(store.path), "--out", str(out), "--loop.epochs", "2", "--loop.batch-size", "32"]
     monkeypatch.setattr(sys, "argv", ["jvae", "judge", *args])
     main()
     shown = capsys.readouterr().out
