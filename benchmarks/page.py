@@ -9,12 +9,14 @@ once with a kept attribute, as the page offers. Needs the extra browser, Chromiu
 """
 
 import base64
+import io
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks import browser, timing
 from jvae.cli.annotated import Maybe
@@ -45,6 +47,7 @@ SET = """for (const [name, value] of Object.entries(arguments[0])) {
   range.dispatchEvent(new Event("change", { bubbles: true }));
 }"""
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+FACE = "#strip button:nth-child(4)"
 SHOWN = {"Eyeglasses": 2.5, "Smiling": 1.5}
 
 
@@ -93,7 +96,8 @@ def _drag(driver: Any, case: str, moves: int) -> timing.Row:
 
 def _picture(driver: Any, path: Path) -> None:
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-    path.write_bytes(base64.b64decode(shot["data"]))
+    with Image.open(io.BytesIO(base64.b64decode(shot["data"]))) as image:
+        image.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def main(run: Path, data: Path, pictures: Maybe[Path] = None, moves: int = 250) -> None:
@@ -102,7 +106,7 @@ def main(run: Path, data: Path, pictures: Maybe[Path] = None, moves: int = 250) 
     Args:
       run: run directory, with vectors.
       data: its packed store.
-      pictures: folder for explore.png, explore-dark.png and explore-phone.png, which are taken instead.
+      pictures: folder for explore.png and explore-phone.png, which are taken instead.
       moves: of the slider, 16 ms apart.
     """
     with opened(run, data) as driver:
@@ -112,12 +116,11 @@ def main(run: Path, data: Path, pictures: Maybe[Path] = None, moves: int = 250) 
             timing.write([alone, _drag(driver, "drag to picture, 64x64, one attribute held", moves)])
             return
         _click(driver, "#kind option[value='regression']")
+        _click(driver, FACE)
         driver.execute_script(SET, SHOWN)
+        driver.execute_script("document.activeElement.blur()")
         _settle(driver)
-        for scheme, name in (("dark", "explore-dark"), ("light", "explore")):
-            features = [{"name": "prefers-color-scheme", "value": scheme}]
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-            _picture(driver, pictures / f"{name}.png")
+        _picture(driver, pictures / "explore.png")
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
         _settle(driver)
         _picture(driver, pictures / "explore-phone.png")

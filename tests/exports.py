@@ -9,6 +9,7 @@ from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.linear import Linear
 from jvae.models.model import init_variables
+from jvae.models.principal import Principal
 from jvae.models.residual import Residual
 from jvae.runtime.hashing import random_key
 from jvae.trained import TrainedModel
@@ -21,6 +22,9 @@ CONFIGS = {
     "residual": TINY.replace(model=Residual(image_size=16, widths=(8, 16), blocks=(1, 1), latent_dim=6, groups=4)),
     "plain residual": TINY.replace(
         model=Residual(image_size=16, widths=(8,), blocks=(1,), latent_dim=6, norm="none", activation="leaky_relu")
+    ),
+    "principal": TINY.replace(
+        model=Principal(image_size=16, widths=(4, 8), blocks=(1, 1), groups=2, latent_dim=6, head_width=4)
     ),
     "linear": TINY.replace(model=Linear(image_size=16, latent_dim=6)),
 }

@@ -1,6 +1,7 @@
 """The page with sliders in a real browser, headless Chromium, on a small linear model of rendered faces."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import expit
 
 from benchmarks.browser import GET, PATIENCE, THERE, chromium
 from jvae.cli import vectors
@@ -24,6 +26,7 @@ from jvae.trained import load, load_vectors
 from jvae.training.loop import train
 from jvae.training.presets import preset
 from tests.faces import portraits, small_store
+from tests.runs import untrained_judge
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,15 +44,23 @@ def studio(tmp_path_factory) -> Studio:
     return Studio(run, model, load_vectors(run, model), store, None, "rendered")
 
 
-@pytest.fixture(scope="module")
-def page(studio):
-    """The address of the page."""
-    with open_server(App(studio, studio.store.path)) as server:
+@contextlib.contextmanager
+def served(app: App):
+    """The address of a page."""
+    with open_server(app) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield address(server)
-        server.shutdown()
-        thread.join()
+        try:
+            yield address(server)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def page(studio):
+    with served(App(studio, studio.store.path)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -63,7 +74,7 @@ def browser(page, tmp_path):
         yield driver
         messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
         asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        assert asked and all(url.startswith((page, "data:", "blob:")) for url in asked)
+        assert asked and all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
     finally:
         driver.quit()
 
@@ -268,11 +279,31 @@ def test_a_morph_its_animation_and_a_reload(browser, tmp_path):
     find(browser, "#gif").click()
     with Image.open(saved(tmp_path, "*.gif")) as movie:
         assert getattr(movie, "n_frames", 1) > 30
+    if find(browser, "#mp4").is_displayed():  # where PyAV is
+        find(browser, "#mp4").click()
+        assert saved(tmp_path, "*.mp4").read_bytes()[4:8] == b"ftyp"
     before = asked(browser)
     browser.refresh()
     settle(browser)
     assert json.loads(asked(browser)) == json.loads(before)
     assert shows_what_is_set(browser)
+
+
+def test_vectors_are_made_on_the_page_and_a_judge_says_what_it_sees(browser, studio):
+    judge = untrained_judge(studio.store)
+    bare = Studio(studio.run, studio.model, None, studio.store, judge, "rendered")
+    with served(App(bare, studio.store.path, lambda: studio.known)) as url:
+        browser.get(url)
+        settle(browser)
+        assert not browser.find_elements("css selector", ".slider")
+        find(browser, "#none button").click()
+        until(lambda: browser.find_elements("css selector", ".slider"), "sliders")
+        drag(browser, "Smiling", 0.2)
+        assert find(browser, "#whose").text == "% by the judge" and shows_what_is_set(browser)
+        picture, chances = bare.show(read_ask(asked(browser))[0])
+        logit = judge.logits(picture[None])[0, judge.attribute("Smiling")]
+        assert chances["Smiling"] == pytest.approx(float(expit(logit)), abs=1e-5)
+        assert find(browser, ".slider[data-name='Smiling'] .chance").text == f"{100 * chances['Smiling']:.0f} %"
 
 
 def test_two_pages_do_not_mix(browser, page):

@@ -76,6 +76,20 @@ def decode(z):
 """,
 }
 
+_ROWS = '    for i in reversed(range(len(cfg["widths"]))):\n'
+_DECODERS["principal"] = (
+    _DECODERS["residual"]
+    .replace(
+        _ROWS,
+        f"""    b, s, matrix = len(z), cfg["image_size"], v["linear"]
+    linear = (z @ matrix["linear_decoder"] + matrix["linear_mean"]).reshape(b, s, s, 3)
+    beside = (linear - 0.5).reshape(b, s // 4, 4, s // 4, 4, 3).swapaxes(2, 3).reshape(b, s // 4, s // 4, -1)
+{_ROWS}        x = x if i else x + beside @ p["beside"]["kernel"] + p["beside"]["bias"]
+""",
+    )
+    .replace('nn.sigmoid(x * 9 / found + p["bias"])', 'jnp.clip(linear + x * 9 / found + p["bias"], 0, 1)')
+)
+
 _OF_JVAE = """import json
 from pathlib import Path
 
