@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import inspect
 import os
 import shutil
 import sys
@@ -37,6 +38,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["MPLBACKEND"] = "Agg"
 
 import jax  # noqa: E402
+from jax.core import Tracer  # noqa: E402
 
 from jvae.data.sources import face_drawing  # noqa: E402
 from jvae.runtime.xla import keep_whole  # noqa: E402
@@ -45,12 +47,12 @@ keep_whole()
 # Faces are drawn by the thousand, ten times as slowly without those passes.
 _paint = face_drawing._planes
 _paint_fast = jax.jit(
-    _paint.__wrapped__, static_argnames="size", compiler_options={"xla_backend_optimization_level": 1}
+    inspect.unwrap(_paint), static_argnames="size", compiler_options={"xla_backend_optimization_level": 1}
 )
 
 
 def _planes(factors: face_drawing.Factors, size: int) -> jax.Array:
-    return (_paint if isinstance(factors.attrs, jax.core.Tracer) else _paint_fast)(factors, size)
+    return (_paint if isinstance(factors.attrs, Tracer) else _paint_fast)(factors, size)
 
 
 face_drawing._planes = _planes
