@@ -1,9 +1,15 @@
 """A page in headless Chromium, for what measures it and what tests it."""
 
+import contextlib
 import importlib.util
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from jvae.explore.app import App
+from jvae.explore.server import address, open_server
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -28,3 +34,16 @@ def chromium(downloads: Path | None = None) -> Any:
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     driver.set_script_timeout(PATIENCE)
     return driver
+
+
+@contextlib.contextmanager
+def served(app: App) -> Iterator[str]:
+    """The address of a page, which is served meanwhile."""
+    with open_server(app) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield address(server)
+        finally:
+            server.shutdown()
+            thread.join()

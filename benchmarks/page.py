@@ -4,14 +4,14 @@
     python -m benchmarks.page --run runs/demo --data runs/demo-faces --pictures docs
 
 A slider is moved every 16 ms for a few seconds, as by a hand that drags it; a row is the median of what the page itself
-measures, from the event to the frame that shows the picture, least and most beside it. Once with nothing else set, and
-once with a kept attribute, as the page offers. Needs the extra browser, Chromium and its driver.
+measures, from the event to the frame that shows the picture, of the moves that no later one replaced; least and most
+stand beside it. Once with nothing else set, and once with an attribute held.
+Needs the extra browser, Chromium and its driver.
 """
 
 import base64
+import contextlib
 import io
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from jvae.cli.run import run as run_main
 from jvae.data.faces import crop_of, open_store
 from jvae.errors import InputError
 from jvae.explore.app import App
-from jvae.explore.server import address, open_server
 from jvae.explore.studio import Studio
 from jvae.trained import load, load_vectors
 
@@ -51,7 +50,7 @@ FACE = "#strip button:nth-child(4)"
 SHOWN = {"Eyeglasses": 2.5, "Smiling": 1.5}
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(run: Path, data: Path):
     """A driver with the page of a run open."""
     if not browser.THERE:
@@ -59,19 +58,13 @@ def opened(run: Path, data: Path):
     model = load(run)
     store = open_store(data, model.image_size, model.data)
     studio = Studio(run, model, load_vectors(run, model), store, None, crop_of(model.config, model.data, data))
-    with open_server(App(studio, data)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with browser.served(App(studio, data)) as url, contextlib.ExitStack() as ending:
         studio.warm()
         driver = browser.chromium()
-        try:
-            driver.get(address(server))
-            _settle(driver)
-            yield driver
-        finally:
-            driver.quit()
-            server.shutdown()
-            thread.join()
+        ending.callback(driver.quit)
+        driver.get(url)
+        _settle(driver)
+        yield driver
 
 
 def _settle(driver: Any) -> None:

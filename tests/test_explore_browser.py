@@ -1,11 +1,9 @@
 """The page with sliders in a real browser, headless Chromium, on a small linear model of rendered faces."""
 
 import base64
-import contextlib
 import io
 import json
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,11 @@ import pytest
 from PIL import Image
 from scipy.special import expit
 
-from benchmarks.browser import GET, PATIENCE, THERE, chromium
+from benchmarks.browser import GET, PATIENCE, THERE, chromium, served
 from jvae.cli import vectors
 from jvae.cli.flags import Trained
 from jvae.explore.app import App
 from jvae.explore.asks import read_ask
-from jvae.explore.server import address, open_server
 from jvae.explore.studio import Studio
 from jvae.trained import load, load_vectors
 from jvae.training.loop import train
@@ -42,19 +39,6 @@ def studio(tmp_path_factory) -> Studio:
     vectors.main(Trained(run, store.path))
     model = load(run)
     return Studio(run, model, load_vectors(run, model), store, None, "rendered")
-
-
-@contextlib.contextmanager
-def served(app: App):
-    """The address of a page."""
-    with open_server(app) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield address(server)
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
