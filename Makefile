@@ -39,7 +39,7 @@ demo: $(stamp)
 
 # A file's tests share their fixtures, so a file goes to one worker as a whole.
 test: $(stamp)
-	@$(python) -m pytest -q -n logical --maxprocesses 3 --dist loadfile $(ARGS)
+	@$(python) -m pytest -q -n logical --maxprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # `make test` skips these where there is no browser; here they fail.
 test-browser:
