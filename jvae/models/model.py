@@ -179,10 +179,11 @@ def _in_blocks(function: Callable[[Variables, jax.Array], Any], variables: Varia
     """`function(variables, x)` of x [b,…] to arrays [b,…]: on a CPU about CACHED rows at a time, elsewhere at once.
 
     A layer's output is then still in the processor's caches when the next layer reads it: a batch of 512 images is
-    encoded about 1.9 times as fast.
+    encoded about 1.9 times as fast. Two blocks would not repay their loop: a grid of 45 is decoded 1.15 times as fast
+    at once.
     """
     b = x.shape[0]
-    blocks = -(-b // CACHED)
+    blocks = -(-b // CACHED) if b > 2 * CACHED else 1
     size = -(-b // blocks)
 
     def by_blocks(variables: Variables, x: jax.Array) -> Any:
