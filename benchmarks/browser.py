@@ -16,6 +16,7 @@ DRIVER = shutil.which("chromedriver")
 GET = "apt-get install chromium chromium-driver, and pip install -e '.[browser]' -c constraints.txt"
 THERE = bool(CHROMIUM and DRIVER and importlib.util.find_spec("selenium"))
 FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars".split()
+READY = "return document.body?.dataset.ready && !document.querySelector('#picture').ariaBusy"
 PATIENCE = 120  # seconds, for a machine that does other things besides
 
 
@@ -34,6 +35,13 @@ def chromium(downloads: Path | None = None) -> Any:
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     driver.set_script_timeout(PATIENCE)
     return driver
+
+
+def settle(driver: Any) -> None:
+    """Waits until the page of `jvae explore` is there, and its picture is that of what is set."""
+    from selenium.webdriver.support.wait import WebDriverWait  # pyright: ignore[reportMissingImports]
+
+    WebDriverWait(driver, PATIENCE, 0.05).until(lambda driver: driver.execute_script(READY))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ from jvae.explore.app import App
 from jvae.explore.studio import Studio
 from jvae.trained import load, load_vectors
 
-READY = "return document.body?.dataset.ready && !document.querySelector('#picture').ariaBusy"
 DRAG = """const [name, moves, done] = arguments, took = document.querySelector("#took"), times = [];
 const range = document.querySelector(`.slider[data-name='${name}'] .range`);
 new MutationObserver(() => times.push(parseFloat(took.dataset.last))).observe(took, { attributeFilter: ["data-last"] });
@@ -63,19 +62,13 @@ def opened(run: Path, data: Path):
         driver = browser.chromium()
         ending.callback(driver.quit)
         driver.get(url)
-        _settle(driver)
+        browser.settle(driver)
         yield driver
-
-
-def _settle(driver: Any) -> None:
-    from selenium.webdriver.support.wait import WebDriverWait  # pyright: ignore[reportMissingImports]
-
-    WebDriverWait(driver, browser.PATIENCE, 0.05).until(lambda driver: driver.execute_script(READY))
 
 
 def _click(driver: Any, selector: str) -> None:
     driver.find_element("css selector", selector).click()
-    _settle(driver)
+    browser.settle(driver)
 
 
 def _drag(driver: Any, case: str, moves: int) -> timing.Row:
@@ -117,10 +110,10 @@ def main(run: Path, data: Path, pictures: Maybe[Path] = None, moves: int = 250) 
         _click(driver, FACE)
         driver.execute_script(SET, SHOWN)
         driver.execute_script("document.activeElement.blur()")
-        _settle(driver)
+        browser.settle(driver)
         _picture(driver, pictures / "explore.png")
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
-        _settle(driver)
+        browser.settle(driver)
         _picture(driver, pictures / "explore-phone.png")
 
 

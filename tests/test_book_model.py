@@ -148,7 +148,7 @@ def at_once(small):
     return images, z, encode(variables, images.astype(np.float32) / 255), decode(variables, z)
 
 
-@pytest.mark.parametrize("b", [1, 33, 64, 65, 97])
+@pytest.mark.parametrize("b", [1, 31, 32, 33, 45, 64, 65, 97])
 def test_large_batches_go_by_blocks_and_come_out_the_same(small, at_once, b):
     module, variables = small
     images, z, posterior, pictures = at_once

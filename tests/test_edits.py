@@ -93,7 +93,7 @@ def test_figures_by_hand(judge):
     start = z[~attrs[:, 2]]
     pairs = start[:, None] - start[None]
     apart = np.sqrt((pairs**2).sum(-1).sum() / (len(start) * (len(start) - 1)))
-    np.testing.assert_allclose(found.moved, factors * np.linalg.norm(step) / apart, rtol=1e-3, atol=2e-6)
+    np.testing.assert_allclose(found.moved, factors * np.linalg.norm(step) / apart, rtol=1e-3, atol=1e-6)
 
 
 def test_what_a_card_needs():

@@ -1,6 +1,7 @@
 """The page with sliders in a real browser, headless Chromium, on a small linear model of rendered faces."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from scipy.special import expit
 
-from benchmarks.browser import GET, PATIENCE, THERE, chromium, served
+from benchmarks.browser import GET, PATIENCE, THERE, chromium, served, settle
 from jvae.cli import vectors
 from jvae.cli.flags import Trained
 from jvae.explore.app import App
@@ -47,20 +48,26 @@ def page(studio):
         yield url
 
 
-@pytest.fixture
-def browser(page, tmp_path):
-    """Headless Chromium with the page open; afterwards, whatever it asked for was asked of this machine."""
+@contextlib.contextmanager
+def opened(url: str, downloads: Path):
+    """Headless Chromium with a page open; afterwards, whatever it asked for was asked of that page's server."""
     assert THERE, GET
-    driver = chromium(tmp_path)
+    driver = chromium(downloads)
     try:
-        driver.get(page)
+        driver.get(url)
         settle(driver)
         yield driver
         messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
         asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        assert asked and all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
+        assert asked and all(each.startswith((url, "data:", "blob:")) for each in asked)
     finally:
         driver.quit()
+
+
+@pytest.fixture
+def browser(page, tmp_path):
+    with opened(page, tmp_path) as driver:
+        yield driver
 
 
 def until(function: Any, what: str) -> Any:
@@ -71,12 +78,6 @@ def until(function: Any, what: str) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"{what} did not come about")
-
-
-def settle(driver: Any) -> None:
-    """Until the page is there and its picture is that of what is set."""
-    script = "return document.body?.dataset.ready && !document.querySelector('#picture').ariaBusy"
-    until(lambda: driver.execute_script(script), "a page that stands still")
 
 
 def find(driver: Any, selector: str) -> Any:
@@ -273,12 +274,10 @@ def test_a_morph_its_animation_and_a_reload(browser, tmp_path):
     assert shows_what_is_set(browser)
 
 
-def test_vectors_are_made_on_the_page_and_a_judge_says_what_it_sees(browser, studio):
+def test_vectors_are_made_on_the_page_and_a_judge_says_what_it_sees(studio, tmp_path):
     judge = untrained_judge(studio.store)
     bare = Studio(studio.run, studio.model, None, studio.store, judge, "rendered")
-    with served(App(bare, studio.store.path, lambda: studio.known)) as url:
-        browser.get(url)
-        settle(browser)
+    with served(App(bare, studio.store.path, lambda: studio.known)) as url, opened(url, tmp_path) as browser:
         assert not browser.find_elements("css selector", ".slider")
         find(browser, "#none button").click()
         until(lambda: browser.find_elements("css selector", ".slider"), "sliders")
