@@ -24,7 +24,7 @@ from jvae.runtime.xla import calls_libraries
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
-BLOCK_BYTES = 6 << 20
+THIN = 4
 GROUPS = 4
 FEW = {False: 8, True: 16}  # images whose kernel gradient is one convolution, as XLA's own kernels or a library's
 
@@ -129,7 +129,7 @@ def _interpolate(x: jax.Array, k: int, axis: int) -> jax.Array:
         parts.append((1 - abs(place)) * x + abs(place) * (after if place > 0 else before))
     shape = list(x.shape)
     shape[axis] *= k
-    return jnp.stack(parts, axis + 1).reshape(shape)
+    return lax.optimization_barrier(jnp.stack(parts, axis + 1).reshape(shape))
 
 
 def _down_forward(x, w):
@@ -220,17 +220,6 @@ def _correlate_lax(x: jax.Array, y: jax.Array) -> jax.Array:
     return jax.linear_transpose(functools.partial(_down_lax, x), kernel)(y)[0]
 
 
-def _up_subpixels(y: jax.Array, w: jax.Array) -> jax.Array:
-    """`up` as a 2x2 convolution to the four pixels that come of each y: those before and after have their taps.
-
-    Along an axis, out[2i] = y[i−1]·w[2] + y[i]·w[0] and out[2i+1] = y[i−1]·0 + y[i]·w[1].
-    """
-    c, o = w.shape[2:]
-    taps = jnp.roll(jnp.pad(w, ((0, 1), (0, 1), (0, 0), (0, 0))), (2, 2), (0, 1))  # 2, none, 0, 1
-    kernel = taps.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 5, 1, 3, 4).reshape(2, 2, o, 4 * c)
-    return depth_to_space(lax.conv_general_dilated(y, kernel, (1, 1), ((1, 0), (1, 0)), dimension_numbers=LAYOUT), 2)
-
-
 def _correlate_taps(x: jax.Array, y: jax.Array) -> jax.Array:
     """`correlate` as a matrix product a tap, each summed over GROUPS of the images, see `_correlate_product`."""
     c, outputs = x.shape[3], _grouped(y)
@@ -282,66 +271,43 @@ def _correlate_product(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _up_product(y: jax.Array, w: jax.Array) -> jax.Array:
-    """`up` by matrix products that give each y its 3x3 contributions, a few images at a time.
-
-    The contributions are nine times an output's size: of a whole batch they would leave the processor's caches. A batch
-    whose size is a symbol, as in a program that is exported for any, is taken at once.
-    """
-    b, h, width, _ = y.shape
-    if not isinstance(b, int):
-        return _up_block(y, w)
-    contributions = 9 * w.shape[2] * y.dtype.itemsize * y.size // y.shape[3]  # bytes
-    blocks = 1
-    while contributions > blocks * BLOCK_BYTES and b % (2 * blocks) == 0:
-        blocks *= 2
-    if blocks == 1:
-        return _up_block(y, w)
-    # every `blocks`-th image is of one block, so that a batch split over devices stays where it is
-    groups = y.reshape(b // blocks, blocks, h, width, -1)
-
-    def body(i: jax.Array, x: jax.Array) -> jax.Array:
-        block = _up_block(lax.dynamic_index_in_dim(groups, i, 1, keepdims=False), w)
-        return lax.dynamic_update_index_in_dim(x, block, i, 1)
-
-    x = jnp.zeros((b // blocks, blocks, 2 * h, 2 * width, w.shape[2]), y.dtype)
-    return lax.fori_loop(0, blocks, body, x).reshape(b, 2 * h, 2 * width, -1)
-
-
-def _up_block(y: jax.Array, w: jax.Array) -> jax.Array:
-    """`up` as one matrix product, its 3x3 contributions added where they overlap.
+    """`up` as one matrix product that gives each y its 3x3 contributions, added where they overlap in one pass.
 
     Along an axis, out[2i] = y[i]·w[0] + y[i−1]·w[2] and out[2i+1] = y[i]·w[1].
     """
     c, o = w.shape[2:]
     b, h, width, _ = y.shape
     parts = jnp.einsum("bhwo,op->bhwp", y, w.reshape(-1, o).T).reshape(b, h, width, 3, 3, c)
-    rows = _interleave(parts[..., 0, :, :], parts[..., 1, :, :], parts[..., 2, :, :], axis=1)  # [b,2h,w,3,c]
-    return _interleave(rows[..., 0, :], rows[..., 1, :], rows[..., 2, :], axis=2)  # [b,2h,2w,c]
 
+    def part(i: int, j: int) -> jax.Array:
+        below, right = i // 2, j // 2
+        kept = parts[:, : h - below, : width - right, i, j]
+        return jnp.pad(kept, ((0, 0), (below, 0), (right, 0), (0, 0)))
 
-def _interleave(first: jax.Array, second: jax.Array, third: jax.Array, axis: int) -> jax.Array:
-    """out[2i] = first[i] + third[i−1], out[2i+1] = second[i] along `axis`."""
-    shifted = lax.slice_in_dim(third, 0, third.shape[axis] - 1, axis=axis)
-    padding = [(0, 0)] * third.ndim
-    padding[axis] = (1, 0)
-    shape = list(first.shape)
-    shape[axis] *= 2
-    return jnp.stack([first + jnp.pad(shifted, padding), second], axis=axis + 1).reshape(shape)
+    even = jnp.stack([part(0, 0) + part(0, 2) + part(2, 0) + part(2, 2), part(0, 1) + part(2, 1)], axis=3)
+    odd = jnp.stack([part(1, 0) + part(1, 2), part(1, 1)], axis=3)
+    whole = jnp.stack([even, odd], axis=2).reshape(b, 2 * h, 2 * width, c)
+    return lax.optimization_barrier(whole)  # else XLA fuses it with what reads it, and then without vectors
 
 
 # On a CPU, XLA by itself lowers the dilated convolutions that the gradients would be to loops of its own (a kernel
 # gradient takes up to 30 times as long as its product), and inside of a loop strided ones as well; matrix products
-# stay fast. Libraries' kernels, which it has from 0.12 on, are fast for forward convolutions wherever they stand.
+# stay fast. Libraries' kernels, which it has from 0.12 on, are fast for forward convolutions wherever they stand, but
+# of those of THIN inputs, which it keeps to itself. What a thin one and its kernel gradient read is then made once.
+def _by_library(x: jax.Array) -> bool:
+    return calls_libraries() and x.shape[3] > THIN
+
+
 def _down(x: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, w, cpu=_down_lax if calls_libraries() else _down_product, default=_down_lax)
+    return lax.platform_dependent(x, w, cpu=_down_lax if _by_library(x) else _down_product, default=_down_lax)
 
 
 def _up(y: jax.Array, w: jax.Array) -> jax.Array:
-    return lax.platform_dependent(y, w, cpu=_up_subpixels if calls_libraries() else _up_product, default=_up_lax)
+    return lax.platform_dependent(y, w, cpu=_up_product, default=_up_lax)
 
 
 def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
-    cpu = _correlate_taps if calls_libraries() else _correlate_product
+    cpu = _correlate_taps if _by_library(x) else _correlate_product
     return lax.platform_dependent(x, y, cpu=cpu, default=_correlate_lax)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jvae.config import ModelConfig
 from jvae.errors import InputError
@@ -126,7 +127,7 @@ class Enlarge(nn.Module):
         """[b,h,w,c] to [b,k·h,k·w,width]."""
         smooth = Pointwise(self.width, self.dtype, name="smooth")(x)
         detail = Pointwise(self.k**2 * self.width, self.dtype, nn.initializers.zeros, name="detail")(x)
-        return conv.interpolate(smooth, self.k) + conv.depth_to_space(detail, self.k)
+        return lax.optimization_barrier(conv.interpolate(smooth, self.k) + conv.depth_to_space(detail, self.k))
 
 
 class Encoder(nn.Module):
