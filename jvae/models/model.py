@@ -175,7 +175,7 @@ def to_float(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 255
 
 
-def _in_blocks(function: Callable[[Variables, jax.Array], Any], variables: Variables, x: jax.Array) -> Any:
+def in_blocks(function: Callable[[Any, jax.Array], Any], variables: Any, x: jax.Array) -> Any:
     """`function(variables, x)` of x [b,…] to arrays [b,…]: on a CPU about CACHED rows at a time, elsewhere at once.
 
     A layer's output is then still in the processor's caches when the next layer reads it: a batch of 512 images is
@@ -209,11 +209,11 @@ class Encode:
 
     def __call__(self, variables: Variables, images: jax.Array) -> Posterior:
         """Pure and jittable."""
-        return _in_blocks(self._whole, variables, images)
+        return in_blocks(self._whole, variables, images)
 
     def with_losses(self, variables: Variables, images: jax.Array) -> tuple[Posterior, dict[str, jax.Array]]:
         """The posterior, and the losses that the module sows while it encodes, by name, [b] each."""
-        return _in_blocks(self._with_losses, variables, images)
+        return in_blocks(self._with_losses, variables, images)
 
     def _whole(self, variables: Variables, images: jax.Array) -> Posterior:
         found: Any = self.module.apply(variables, to_float(images), method="encode")
@@ -232,11 +232,11 @@ class Decode:
 
     def __call__(self, variables: Variables, z: jax.Array) -> jax.Array:
         """Pure and jittable."""
-        return _in_blocks(self._whole, variables, z)
+        return in_blocks(self._whole, variables, z)
 
     def with_losses(self, variables: Variables, z: jax.Array) -> tuple[Reconstruction, dict[str, jax.Array]]:
         """All that the decoder gives, and the losses that the module sows while it decodes, by name, [b] each."""
-        return _in_blocks(self._with_losses, variables, z)
+        return in_blocks(self._with_losses, variables, z)
 
     def _whole(self, variables: Variables, z: jax.Array) -> jax.Array:
         found: Any = self.module.apply(variables, z, method="decode")

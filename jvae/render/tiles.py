@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jvae.models.model import in_blocks
+
 
 def to_uint8(x: jax.Array | np.ndarray) -> jax.Array:
     """Images in [0,1], of any shape, to uint8, rounded; what lies outside is clipped."""
@@ -26,5 +28,9 @@ def decode_tiles(variables: Any, latents: Any, *, decode_fn: Callable[[Any, jax.
     Returns:
       uint8 [...,h,w,3].
     """
-    tiles = to_uint8(decode_fn(variables, latents.reshape(-1, latents.shape[-1])))  # [b,h,w,3]
+
+    def decode(variables: Any, z: jax.Array) -> jax.Array:
+        return to_uint8(decode_fn(variables, z))  # of a block's own pictures, so that no float of all is ever written
+
+    tiles = in_blocks(decode, variables, latents.reshape(-1, latents.shape[-1]))  # [b,h,w,3]
     return tiles.reshape(*latents.shape[:-1], *tiles.shape[1:])
