@@ -154,10 +154,13 @@ class ObjectiveConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Settings):
-    """Adam and its schedule (Kingma and Ba 2015; with decay AdamW, Loshchilov and Hutter 2019).
+    """The optimiser and its schedule.
 
     Attributes:
-      learning_rate: Adam's learning rate at its peak.
+      name: "adam" (Kingma and Ba 2015; with decay AdamW, Loshchilov and Hutter 2019), or "muon", which makes the steps
+        of matrices and kernels orthogonal (Jordan et al. 2024) and leaves the rest to Adam. What suits one as a
+        learning rate suits the other.
+      learning_rate: learning rate at its peak.
       schedule: course of the learning rate after the warm-up: "constant", or "cosine" down to 0 at the last step.
       warmup_steps: number of steps in which the learning rate rises from 0 to its peak, linearly.
       adam_epsilon: number that Adam adds to the root of the second moment, its ε (Keras uses 1e-7).
@@ -166,6 +169,7 @@ class OptimizerConfig(Settings):
         (1 + t) / (10 + t). A model is loaded with the average; 0 keeps none.
     """
 
+    name: Literal["adam", "muon"] = "adam"
     learning_rate: float = 5e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
@@ -179,6 +183,7 @@ class OptimizerConfig(Settings):
         self.check_at_least(0, "warmup_steps", "weight_decay")
         self.check_share("ema_decay")
         self.check_choice("schedule", ("constant", "cosine"))
+        self.check_choice("name", ("adam", "muon"))
 
     def warn_unless_over(self, total: int) -> None:
         """Warns where the warm-up takes all of a run of `total` steps, or more."""

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from jvae.config import OptimizerConfig
 from jvae.data.feed import Batch
 from jvae.models.model import Variables
+from jvae.training.muon import scale_by_muon
 
 static: Any = functools.partial(dataclasses.field, metadata={"static": True})
 """A field of a task that shapes its program, and no array: compared by value, so it must be hashable."""
@@ -75,8 +76,22 @@ class Hyper:
         rate, epsilon = (lambda step: scale * self.rate(step)), self.optimizer.adam_epsilon
         if not self.optimizer.weight_decay:
             return optax.adam(rate, eps=epsilon)
-        matrices = functools.partial(jax.tree.map, lambda leaf: leaf.ndim > 1)
-        return optax.adamw(rate, eps=epsilon, weight_decay=self.optimizer.weight_decay, mask=matrices)
+        return optax.adamw(rate, eps=epsilon, weight_decay=self.optimizer.weight_decay, mask=_matrices)
+
+    def descent(self, scale: float = 1.0) -> optax.GradientTransformation:
+        """The optimiser that the config names, its rate times `scale`: Adam, or Muon and Adam for all but matrices."""
+        if self.optimizer.name == "adam":
+            return self.adam(scale)
+        muon = optax.chain(
+            scale_by_muon(),
+            optax.add_decayed_weights(self.optimizer.weight_decay),
+            optax.scale_by_learning_rate(lambda step: scale * self.rate(step)),
+        )
+        return optax.partition({True: muon, False: self.adam(scale)}, _matrices)
+
+
+def _matrices(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 class Task(Protocol):
@@ -172,7 +187,7 @@ class Task(Protocol):
 
     def optimizer(self, hyper: Hyper) -> optax.GradientTransformation:
         """What moves the parameters; for several groups `optax.partition` of several `hyper.adam(scale)`."""
-        return hyper.adam()
+        return hyper.descent()
 
 
 def named(before: Variables | None = None, **parts: Variables) -> Variables:
