@@ -39,8 +39,10 @@ DEMO = CELEBA64.replace(
     preset="demo",
     latent_dim=64,
     r_loss_factor=50_000.0,
-    learning_rate=1.5e-3,
+    name="muon",
+    learning_rate=3e-3,
     warmup_steps=100,
+    batch_size=64,
     epochs=5.0,
 )
 
