@@ -24,7 +24,7 @@ from jvae.runtime.xla import calls_libraries
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 PADDING = ((0, 1), (0, 1))
-THIN = 4
+THIN = 4  # input channels up to which a strided convolution is no library's
 GROUPS = 4
 FEW = {False: 8, True: 16}  # images whose kernel gradient is one convolution, as XLA's own kernels or a library's
 

@@ -186,7 +186,7 @@ class Task(Protocol):
         return None
 
     def optimizer(self, hyper: Hyper) -> optax.GradientTransformation:
-        """What moves the parameters; for several groups `optax.partition` of several `hyper.adam(scale)`."""
+        """What moves the parameters; for several groups `optax.partition` of several `hyper.descent(scale)`."""
         return hyper.descent()
 
 
