@@ -210,7 +210,9 @@ class LoopConfig(Settings):
       dtype: dtype of the matrix work: "auto" is bfloat16 on accelerators and float32 on a CPU, where bfloat16 runs too,
         but gains nothing without instructions for it.
       residency: where the training images are: "resident" keeps them on the device, "streamed" uploads them chunk by
-        chunk, "auto" is resident when they fit.
+        chunk, "auto" is resident when they fit. What is decoded on the way is streamed: with "auto" each image is
+        decoded once and kept where all fit in half of the machine's free memory and threads decode; with "streamed",
+        or by --workers, each time anew.
     """
 
     batch_size: int = 32

@@ -185,6 +185,32 @@ def test_any_source_streams_as_its_packed_store(kind, workers, tmp_path):
     assert (one["n"], one["error"], one["kl"]) == (other["n"], other["error"], other["kl"])
 
 
+@pytest.mark.parametrize(
+    ("residency", "free", "often"), [("auto", 10**9, False), ("auto", 0, True), ("streamed", 10**9, True)]
+)
+def test_each_image_is_decoded_once_where_all_fit(residency, free, often, tmp_path, monkeypatch):
+    seen: list[int] = []
+
+    class Watched(Plain):
+        def __getitem__(self, index, /):
+            seen.append(index)
+            return super().__getitem__(index)
+
+    monkeypatch.setattr("jvae.data.feed._available_bytes", lambda: free)
+    packed, store = pack(Plain(), tmp_path / "s", size=16, progress=False), DecodedStore(Watched(), size=16)
+    loop, key = CFG.replace(chunk_steps=3, residency=residency).loop, run_keys(0, ONE)[1]  # a chunk an epoch
+    seen.clear()  # what was read to know the splits
+    chunks = Feed.of_run(loop, store, store.indices("train"), key=key, mesh=ONE).chunks(0)
+    plain = Feed.of_run(loop.replace(residency="streamed"), packed, packed.indices("train"), key=key, mesh=ONE).chunks(
+        0
+    )
+    for found, expected in itertools.islice(zip(chunks, plain, strict=False), 4):
+        np.testing.assert_array_equal(found.images, expected.images)
+    counts = np.bincount(seen, minlength=24)
+    assert set(np.flatnonzero(counts)) == {i for i in range(24) if i % 2 == 0}
+    assert (counts.max() > 1) == often
+
+
 def test_the_checksum_of_a_source_changes_with_its_names_splits_and_labels():
     class Other(Plain):
         changed: Any = None

@@ -70,7 +70,9 @@ class Decoded:
                 pass
         return out.reshape(*rows.shape, *self.shape[1:])
 
-    def batches(self, step: int, words: np.ndarray, first: int, n: int, own: np.ndarray, size: int) -> Iterator[Any]:
+    def batches(
+        self, step: int, words: np.ndarray, first: int, n: int, own: np.ndarray, size: int, *, keep: bool = False
+    ) -> Iterator[Any]:
         """The images of each step from `step` on, read and decoded ahead, without end: uint8 [b',h,w,3].
 
         Args:
@@ -80,11 +82,15 @@ class Decoded:
           n: rows an epoch.
           own: int [b'], which places of a batch are read here.
           size: of a batch.
+          keep: what was decoded stays in memory, n images at most, and is not decoded again. Not where processes
+            decode, which share no memory.
         """
         import grain  # a second, and only what is not packed needs it
         from absl import flags
 
         steps = _Steps(self._source, self._order, self.shape[1], self._crop, words, first, n, own, size)
+        if keep and not self._workers:
+            steps.keep()
         ahead = max(2, AHEAD // max(1, len(own) * math.prod(self.shape[1:])))
         data = grain.MapDataset.source(steps)[step:]
         if not self._workers:
@@ -285,12 +291,26 @@ class _Steps:
         self._source, self._size, self._crop = source, size, crop
         self._order = None if order is None else order[first : first + n]
         self._words, self._first, self._n, self._own, self._batch_size = words, first, n, own, batch_size
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+
+    def keep(self) -> None:
+        """From now on decodes no image twice. The memory is taken as it fills."""
+        self._kept = np.empty((self._n, self._size, self._size, 3), np.uint8), np.zeros(self._n, bool)
 
     def __len__(self) -> int:
         return 2**31 - 1  # steps there can be
 
     def __getitem__(self, index: int) -> np.ndarray:
         rows = epoch_rows(self._words, int(index), self._n, self._batch_size)[self._own]
+        if self._kept is None:
+            return self._decoded(rows)
+        images, there = self._kept
+        lacking = rows[~there[rows]]
+        images[lacking] = self._decoded(lacking)
+        there[lacking] = True  # another thread may read them from here on, not before
+        return images[rows]
+
+    def _decoded(self, rows: np.ndarray) -> np.ndarray:
         rows = self._first + rows if self._order is None else self._order[rows]
         out = np.empty((len(rows), self._size, self._size, 3), np.uint8)
         _decode(self._source, rows, self._crop, out)

@@ -165,12 +165,13 @@ class Feed:
     ) -> "Feed":
         """The feed that `cfg` asks for, of the rows `indices` of a store, with the attributes `labels` of each.
 
-        What is decoded on the way is streamed unless it is asked to be resident.
+        What is decoded on the way is streamed unless it is asked to be resident; with "auto" each image is decoded
+        once, and kept, where all of them fit in half of the machine's free memory.
         """
         how: Any = {"batch_size": cfg.batch_size, "chunk_steps": cfg.chunk_steps, "key": key, "mesh": mesh}
         how["labels"] = Columns(store, labels) if labels else None
         if store.streamed and cfg.residency != "resident":
-            return DecodedFeed(store.images, indices, **how)
+            return DecodedFeed(store.images, indices, keep=cfg.residency == "auto", **how)
         return cls(store.images, indices, residency=cfg.residency, **how)
 
     @property
@@ -227,10 +228,19 @@ class Feed:
 
 
 class DecodedFeed(Feed):
-    """Chunks of the same order, of images that are decoded on the way, ahead of the chunk that needs them."""
+    """Chunks of the same order, of images that are decoded on the way, ahead of the chunk that needs them.
 
-    def __init__(self, images: Decoded, indices: np.ndarray, **how: Any) -> None:
+    Args:
+      images: all of the data set's.
+      indices: rows of the images to train on, one after another.
+      keep: each image is decoded once, and kept, where all of them fit in half of the machine's free memory.
+      how: as for `Feed`.
+    """
+
+    def __init__(self, images: Decoded, indices: np.ndarray, *, keep: bool = False, **how: Any) -> None:
         super().__init__(images, indices, residency="streamed", **how)
+        free = _available_bytes() // jax.process_count()  # of this machine, where others may run as well
+        self._keep = keep and 2 * len(indices) * math.prod(images.shape[1:]) <= free
         self._decoded, self._first = images, int(indices[0])
         self._words = np.asarray(key_words(self._own_key))
 
@@ -241,7 +251,7 @@ class DecodedFeed(Feed):
         places: Any = split.addressable_devices_indices_map((k, b)).values()
         held = {index[1].indices(b)[:2] for index in places}
         own = np.concatenate([np.arange(*ends) for ends in sorted(held)])  # places of a batch
-        steps = self._decoded.batches(step, self._words, self._first, len(self._indices), own, b)
+        steps = self._decoded.batches(step, self._words, self._first, len(self._indices), own, b, keep=self._keep)
         starts = itertools.count(step, k)
 
         def read() -> Chunk:
