@@ -49,8 +49,9 @@ def noise(count: int, size: int) -> np.ndarray:
 
 
 def config(spec: Spec) -> Config:
-    """The run of a row, or the model that it works with."""
-    cfg = preset(spec["preset"]).replace(residency="resident", **(SMALLEST if spec["smallest"] else {}))
+    """The run of a row, or the model that it works with; by Adam, as PyTorch trains it."""
+    smaller = SMALLEST if spec["smallest"] else {}
+    cfg = preset(spec["preset"]).replace(residency="resident", name="adam", mirror=False, **smaller)
     batch_size = spec.get("batch", cfg.loop.batch_size)
     steps = 2 if spec["smallest"] else max(20, 25_600 // batch_size)
     return cfg.replace(batch_size=batch_size, chunk_steps=steps, dtype=spec.get("dtype", "auto"))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import bench_recipe
-from benchmarks.bench_recipe import BOOK, OURS, TORCH, TORCH_NO_DROPOUT, Point
+from benchmarks.bench_recipe import ADAM, BOOK, OURS, TORCH, TORCH_NO_DROPOUT, Point
 from benchmarks.edits import FACTORS, Edits, edit, fit_judge, judged_attributes, thumbnails
 from jvae.data.packed import pack
 from jvae.data.sources.rendered import RenderedFaces
@@ -48,9 +48,9 @@ def test_rows_compare_with_every_peer():
     ours.append(Point(4, 40.0, 0.01, 20.0))  # 120
     slow = [p._replace(seconds=2 * p.seconds) for p in CURVE[:2]]
     rows = bench_recipe.curve_rows({BOOK: book, OURS: ours, TORCH: slow})
-    times, equal = rows[:3], rows[3:]
-    assert [(r.ours, r.peer) for r in times] == [(7.5, 30.0), (7.5, None), (7.5, None)]
-    assert [r.peer_name for r in times] == [BOOK, f"{TORCH} (not reached in 40 s)", TORCH_NO_DROPOUT]
+    times, equal = rows[:4], rows[4:]
+    assert [(r.ours, r.peer) for r in times] == [(7.5, 30.0), (7.5, None), (7.5, None), (7.5, None)]
+    assert [r.peer_name for r in times] == [BOOK, f"{TORCH} (not reached in 40 s)", TORCH_NO_DROPOUT, ADAM]
     assert times[0].ratio == 4 and times[0].target and not times[1].target
     at_30 = 150 - 30 * (30 - 7.5) / (40 - 7.5)
     assert [r.ours for r in equal] == pytest.approx([at_30] * len(equal))
@@ -91,7 +91,7 @@ def test_the_whole_comparison(tiny, store, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench_recipe, "pytorch_curve", lambda cfg, store, count: iter([(CURVE[0], None)]))
     bench_recipe.main(path=store.path, epochs=1, points=2)
     curves = pd.read_csv(tmp_path / "results" / f"recipe-{bench_recipe.timing.platform()}.csv")
-    assert curves.groupby("recipe").size().to_dict() == {BOOK: 2, OURS: 2, TORCH: 1, TORCH_NO_DROPOUT: 1}
+    assert curves.groupby("recipe").size().to_dict() == {BOOK: 2, OURS: 2, ADAM: 3, TORCH: 1, TORCH_NO_DROPOUT: 1}
     assert (tmp_path / "docs" / f"recipe-{bench_recipe.timing.platform()}.png").stat().st_size > 1000
     assert {r.bench for r in tiny} == {"recipe"} and len(tiny) >= 6
     assert "training to the objective of jvae book after 1 epochs" in capsys.readouterr().out
