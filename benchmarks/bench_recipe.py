@@ -257,9 +257,8 @@ def main(path: Path | None = None, quick: bool = False, epochs: float = 20, poin
     dtype = timing.by_platform("float32", "bfloat16")  # of all
     book = preset("book").replace(image_size=64, epochs=epochs, dtype=dtype)
     ours = {BOOK: book, OURS: preset("celeba64").replace(dtype=dtype)}
-    ours[ADAM] = ours[OURS].replace(
-        name="adam", learning_rate=3e-3, warmup_steps=200, batch_size=32, epochs=20.0, mirror=False
-    )
+    adam = {"name": "adam", "learning_rate": 3e-3, "ema_decay": 0.99, "bn_momentum": 0.99, "mirror": False}
+    ours[ADAM] = ours[OURS].replace(**adam, batch_size=32, epochs=20.0)
     running: dict[str, Iterator[tuple[Point, TrainedModel | None]]] = {
         **{name: our_curve(cfg, store, points) for name, cfg in ours.items()},
         TORCH: pytorch_curve(book, store, points),

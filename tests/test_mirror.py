@@ -45,7 +45,9 @@ def test_a_half_of_each_batch_is_mirrored_and_which_is_chance():
 
 
 def test_presets_mirror_nothing_unless_they_say_so():
-    assert not any(getattr(PRESETS[name].objective, "mirror", False) for name in ("book", "linear64", "residual64", "demo"))
+    assert not any(
+        getattr(PRESETS[name].objective, "mirror", False) for name in ("book", "linear64", "residual64", "demo")
+    )
 
 
 class Leftmost(Task):
