@@ -123,11 +123,12 @@ def judge(tmp_path_factory):
     return out
 
 
-@pytest.fixture(params=["supervised", "perceptual", "adversarial"])
+@pytest.fixture(params=["supervised", "perceptual", "random", "adversarial"])
 def objective(request, judge) -> ObjectiveConfig:
     return {
         "supervised": Supervised(r_loss_factor=1000, label_weight=2.0, mirror=True),
         "perceptual": Perceptual(r_loss_factor=1000, judge=str(judge), readout_weight=2.0),
+        "random": Perceptual(r_loss_factor=1000, judge="random"),
         "adversarial": Adversarial(r_loss_factor=1000),
     }[request.param]
 
@@ -154,16 +155,34 @@ def test_a_task_trains_resumes_and_loads(store, objective, tmp_path):
     assert_equal_states(*states)  # several optimisers and collections, too
     assert_equal_files(cut, whole)
     rows = {row["split"]: row for row in read_metrics(whole)}
-    assert PARTS[type(objective)] <= rows["train"].keys()
+    parts = PARTS[type(objective)] - ({"readout"} if getattr(objective, "judge", "") == "random" else set())
+    assert parts <= rows["train"].keys()
     assert rows["train"]["loss"] == pytest.approx(
-        sum(rows["train"][name] for name in PARTS[type(objective)] - {"fooled"})
+        sum(rows["train"][name] for name in parts - {"fooled"})
         + 1000 * rows["train"]["error"] + rows["train"]["kl"] + 0.1 * rows["train"].get("fooled", 0.0),
         rel=1e-4,
     )  # fmt: skip
     z = jvae.load(whole, mesh=ONE).encode(store.images[:2])
     assert z.shape == (2, 6) and np.isfinite(z).all()
     assert set(record.labels) <= set(store.attribute_names)
-    assert bool(record.labels) == isinstance(objective, Supervised | Perceptual)
+    assert bool(record.labels) == bool({"labels", "readout"} & parts)
+
+
+def test_a_random_network_is_normalised_to_the_images_and_needs_no_labels(store):
+    bare = dataclasses.replace(store, meta=dataclasses.replace(store.meta, attribute_names=()))
+    one, two = (
+        make_task(SHORT.replace(objective=Perceptual(beta=1.0, judge="random")), data, ONE) for data in (store, bare)
+    )
+    assert_equal_states(one.frozen, two.frozen)  # type: ignore[attr-defined]
+    net, variables = one.net, jax.device_get(one.frozen)  # type: ignore[attr-defined]
+    images = jnp.asarray(store.images[store.indices("train")][:256]) / 255
+    seen = net.apply(variables, images.astype(jnp.float32))
+    slope = np.where(np.asarray(seen.layers[0]) < 0, 10, 1)  # of LeakyReLU, turned back
+    normal = slope * np.asarray(seen.layers[0], np.float64)
+    np.testing.assert_allclose(normal.mean((0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(normal.std((0, 1, 2)), 1, atol=0.05)
+    with pytest.raises(InputError, match=r"readout_weight=2\.0: a random network tells no attributes"):
+        Perceptual(beta=1.0, judge="random", readout_weight=2.0)
 
 
 def test_the_best_is_chosen_by_the_task(store, judge, tmp_path):

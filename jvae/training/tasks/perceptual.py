@@ -10,14 +10,19 @@ import numpy as np
 
 from jvae.data.feed import Batch
 from jvae.errors import InputError
-from jvae.judge.net import JudgeNet
-from jvae.models.model import Posterior, Variables, latent_dim
+from jvae.judge.net import MOMENTUM, JudgeNet, init_judge
+from jvae.models.model import Posterior, Variables, latent_dim, to_float
+from jvae.runtime.hashing import random_key
 from jvae.training.task import named, part, static
 from jvae.training.tasks.supervised import linear_head, read_off
 from jvae.training.tasks.vae import Vae, VaeTask
 
 if TYPE_CHECKING:
     from jvae.judge.judge import Judge
+
+
+RANDOM = "random"  # instead of a judge's file
+SEEN = 256  # images by which a random network is normalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,8 @@ class Perceptual(Vae):
     The weights are in nats for a squared distance of 1.
 
     Attributes:
-      judge: file or run directory of a judge of images of the store's size; `jvae judge` trains one.
+      judge: file or run directory of a judge of images of the store's size; `jvae judge` trains one. "random" is a
+        network as a judge is before training, which needs no labels.
       layer_weight: weight of the distance in the judge's layers, means over positions and channels, summed over layers.
       feature_weight: weight of the distance in the features that the judge's logits are linear in, summed.
       logit_weight: weight of the distance in the judge's logits, summed.
@@ -44,12 +50,18 @@ class Perceptual(Vae):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_at_least(0, "layer_weight", "feature_weight", "logit_weight", "readout_weight")
+        if self.judge == RANDOM and self.readout_weight:
+            raise InputError(
+                f"readout_weight={self.readout_weight}: a random network tells no attributes: give 0, or a judge"
+            )
 
     def labels(self, store: Any) -> tuple[str, ...]:
         """What is read from z: all that the judge tells, where there is a readout. A batch carries no labels.
 
         The judge is opened here, so that a wrong one is refused at once.
         """
+        if self.judge == RANDOM:
+            return ()
         judge = open_judge(self.judge, store.size)
         return judge.attribute_names if self.readout_weight else ()
 
@@ -88,6 +100,9 @@ class PerceptualTask(VaeTask):
 
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
+        if self.judge == RANDOM:
+            net = JudgeNet(1, self.config.image_size, dtype=self.dtype)
+            return dataclasses.replace(self, net=net, frozen=random_variables(store))
         judge = open_judge(self.judge, self.config.image_size)
         judge.warn_unless_cut_alike(store)
         net = JudgeNet(len(judge.attribute_names), self.config.image_size, dtype=self.dtype)
@@ -133,6 +148,21 @@ def open_judge(path: str, image_size: int) -> "Judge":
             "train a judge on the same store"
         )
     return found
+
+
+def random_variables(store: Any) -> Variables:
+    """A judge's network before any training: its variables, always the same ones, on the host.
+
+    Its running statistics are those of the first `SEEN` training images of the store.
+    """
+    net, rows = JudgeNet(1, store.size, dropout=0.0), store.indices("train")[:SEEN]
+    fresh = init_judge(net, random_key(0))
+    how: Any = {"train": True, "mutable": ["batch_stats"], "rngs": {"dropout": random_key(0)}}
+    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(store.images[rows])
+    stats = jax.tree.map(  # a step moves them to a mean of what they were and what they are to be
+        lambda old, new: (new - MOMENTUM * old) / (1 - MOMENTUM), fresh["batch_stats"], moved["batch_stats"]
+    )
+    return jax.device_get({**fresh, "batch_stats": stats})
 
 
 def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
