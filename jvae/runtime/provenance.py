@@ -54,7 +54,8 @@ def commit() -> str | None:
     try:
         if not Path(ask("rev-parse", "--show-toplevel")).samefile(root):
             return None  # installed, into a folder of somebody's repository
-        written = (":!benchmarks/results", ":!faults/results", ":!docs/reliability.md")  # by what asks for this
+        by_us = ("benchmarks/results", "docs/recipe-*.png", "faults/results", "docs/reliability.md")  # who ask for this
+        written = (f":!{path}" for path in by_us)
         changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", *written)
         return ask("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
