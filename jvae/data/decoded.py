@@ -294,7 +294,10 @@ class _Steps:
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
 
     def keep(self) -> None:
-        """From now on decodes no image twice. The memory is taken as it fills."""
+        """From now on decodes no image again that is there. The memory is taken as it fills.
+
+        Two threads that want an image at once, where epochs meet, may both decode it, to the same pixels.
+        """
         self._kept = np.empty((self._n, self._size, self._size, 3), np.uint8), np.zeros(self._n, bool)
 
     def __len__(self) -> int:
