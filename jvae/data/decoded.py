@@ -88,9 +88,8 @@ class Decoded:
         import grain  # a second, and only what is not packed needs it
         from absl import flags
 
-        steps = _Steps(self._source, self._order, self.shape[1], self._crop, words, first, n, own, size)
-        if keep and not self._workers:
-            steps.keep()
+        keep = keep and not self._workers
+        steps = _Steps(self._source, self._order, self.shape[1], self._crop, words, first, n, own, size, keep)
         ahead = max(2, AHEAD // max(1, len(own) * math.prod(self.shape[1:])))
         data = grain.MapDataset.source(steps)[step:]
         if not self._workers:
@@ -274,7 +273,11 @@ def _check_can_be_sent(source: Source, workers: int) -> None:
 
 
 class _Steps:
-    """What a worker process is sent: `steps[i]` are the images of step i, uint8 [b',h,w,3]."""
+    """What a worker process is sent: `steps[i]` are the images of step i, uint8 [b',h,w,3].
+
+    With `keep` an image that is there is not decoded again; the memory is taken as it fills. Two threads that want an
+    image at once, where epochs meet, may both decode it, to the same pixels.
+    """
 
     def __init__(
         self,
@@ -287,18 +290,12 @@ class _Steps:
         n: int,
         own: np.ndarray,
         batch_size: int,
+        keep: bool,
     ) -> None:
         self._source, self._size, self._crop = source, size, crop
         self._order = None if order is None else order[first : first + n]
         self._words, self._first, self._n, self._own, self._batch_size = words, first, n, own, batch_size
-        self._kept: tuple[np.ndarray, np.ndarray] | None = None
-
-    def keep(self) -> None:
-        """From now on decodes no image again that is there. The memory is taken as it fills.
-
-        Two threads that want an image at once, where epochs meet, may both decode it, to the same pixels.
-        """
-        self._kept = np.empty((self._n, self._size, self._size, 3), np.uint8), np.zeros(self._n, bool)
+        self._kept = (np.empty((n, size, size, 3), np.uint8), np.zeros(n, bool)) if keep else None
 
     def __len__(self) -> int:
         return 2**31 - 1  # steps there can be
