@@ -53,7 +53,7 @@ CELEBA64_1024 = CELEBA64.replace(
 # For rendered faces: what `make demo` trains.
 #   jvae train demo --data runs/demo-faces --out runs/demo
 # 5 epochs of 16,000 images take about a minute on two cores. Decay of the weights brings validation from 180 to 164 and
-# takes most of the coloured specks from faces far along a vector; on CelebA, in 18 epochs, it brings nothing.
+# leaves fewer coloured specks on faces far along a vector; on CelebA, in 18 epochs, it brings nothing.
 DEMO = CELEBA64.replace(
     preset="demo",
     latent_dim=64,
