@@ -4,16 +4,15 @@
 
 PATH is as for experiments/celeba.py. An hour and a half on two cores. Expect of 20,000 images, on test: the same person
 .83, the right one of 600 nearest .54, judged as the photographs .948, PSNR 26.3 dB; hits at 5 and 10 % flips of ten
-attributes by the learned vectors .35 and .63 decoded, .36 and .61 painted (docs/faces.md). A second call goes on where
-the first one stopped. SEED changes all seeds, of the judges too.
+attributes by the learned vectors .35 and .63 decoded, .36 and .61 painted (docs/faces.md). A second call goes on.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from jvae.cli import judge, pack, scorecard, train, vectors
-from jvae.cli.flags import Kinds, Trained
+from jvae.cli import judge, pack, scorecard, scores, train, vectors
+from jvae.cli.flags import Kinds, Trained, Vectors
 from jvae.cli.run import run
 from jvae.data.sources.celeba import CelebAFolder
 from jvae.evaluate.edits import judge_edits
@@ -30,19 +29,21 @@ def main(path: Path = Path("data/celeba"), out: Path = Path("runs/faces"), seed:
 
     Args:
       path: folder of CelebA's files.
-      out: run directory; the store and the judges go beside it.
-      seed: seed of the model; those of the judges are 3·seed, 3·seed + 1 and 3·seed + 2.
+      out: run directory; the store and the judges, which all runs beside it share, go beside it.
+      seed: seed of the model and the vectors; it also says which of the judges takes which part.
       split: split whose edits are judged: validation to choose by, test to report.
     """
     data = out.with_name("faces-store")
     if not data.exists():
         pack.pack_source(CelebAFolder(path), out=data, size=preset("faces").model.image_size)
-    judges = [out.with_name(f"{out.name}-judge{i}") for i in range(3)]
+    judges = [out.with_name(f"faces-judge{i}") for i in range(3)]
     for i, each in enumerate(judges):
-        judge.main(preset("judge").replace(seed=3 * seed + i), data, each)
+        judge.main(preset("judge").replace(seed=i), data, each)
+    judges = judges[seed % 3 :] + judges[: seed % 3]
     train.main(preset("faces").replace(seed=seed, judge=str(judges[1])), data, out)
     trained = Trained(out, data)
     vectors.main(trained, kinds=Kinds(kind="learned"), judges=tuple(judges[1:]), seed=seed)
+    scores.main(trained, vectors=Vectors(kind="lda"))
     scorecard.main(trained, judges[0])
     model, store = trained.open()
     known, scorer, rows = load_vectors(out, model), Judge.load(judges[0], mesh=model.mesh), store.indices(split)
@@ -51,8 +52,8 @@ def main(path: Path = Path("data/celeba"), out: Path = Path("runs/faces"), seed:
         for how, onto in (("decoded", None), ("painted", photographs)):
             how_far = {"edited": TEN, "faces": 160, "factors": FACTORS, "photographs": onto}
             found = judge_edits(model, known.of_kind(kind), scorer, z, store.attrs[rows], **how_far)
-            means = [np.mean([edit.hits_at(share) for edit in found.values()]) for share in (0.05, 0.1)]
-            print(f"{split}, {kind}, {how}: hits at 5 % flips {means[0]:.3f}, at 10 % {means[1]:.3f}")
+            hits = [float(np.mean([edit.hits_at(share) for edit in found.values()])) for share in (0.05, 0.1)]
+            print(f"{split}, {kind}, {how}: hits at 5 % flips {hits[0]:.3f}, at 10 % {hits[1]:.3f}")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments import book, celeba, edits, faces, quickstart, scaling, sweep
+from experiments import book, celeba, edits, faces, objectives, quickstart, scaling, sweep
 from jvae.cli import vectors
 from jvae.cli.flags import Trained
 from tests.faces import small_store
 from tests.runs import whole_run
 
-MODULES = (book, celeba, edits, faces, quickstart, scaling, sweep)
+MODULES = (book, celeba, edits, faces, objectives, quickstart, scaling, sweep)
 
 # The latents of a model that was hardly trained hardly vary, so any edit goes far.
 pytestmark = pytest.mark.filterwarnings("ignore::jvae.errors.InputWarning")

@@ -61,6 +61,17 @@ def test_they_leave_what_the_decoder_would_change_too():
     assert shown[1] > 0 and np.abs(shown[[0, 2]]).max() < 0.2 * shown[1]
 
 
+def test_half_of_the_edits_are_painted_onto_photographs():
+    z, attrs, known, found = taught()
+    faint = _patches(z @ MIXED - np.array([0, 0, 2], np.float32))  # smiles are, on the photographs
+    photographs = (np.asarray(faint) * 255).round().astype(np.uint8)
+    painted = learned.learn_vectors(
+        MODEL, known, [a_judge(), a_judge(2.0)], z, attrs, photographs=photographs, steps=150
+    )
+    more = ((painted.vectors - found.vectors) @ MIXED)[NAMES.index("Smiling")]
+    assert more[2] > 0.2 and np.abs(more[:2]).max() < 0.1, more  # a smile goes further, and changes nothing else
+
+
 def test_the_same_seed_gives_the_same():
     z, attrs, known, found = taught()
     again = learned.learn_vectors(MODEL, known, [a_judge(), a_judge(2.0)], z, attrs, steps=150)

@@ -1,7 +1,7 @@
 """`jvae vectors`: all attribute vectors of a run by one pass, or one of them by the book's procedure."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,8 @@ from jvae.latent.vectors import AttributeVectors, Learned, Origin
 from jvae.runtime.processes import is_main, together
 from jvae.trained import TrainedModel
 from jvae.training.learned import STEPS, learn_vectors
+
+MOST = 20_000  # images that vectors are learned from, about as many as STEPS draw; 250 MB at 64x64
 
 
 @together
@@ -105,8 +107,7 @@ def main(
             halves = attribute_statistics(model, store.images, labels, rows, mirror=both, progress=True, **how)
             vectors = AttributeVectors.from_statistics(halves, columns, origin, None if learns else wanted)
             if learns and wanted:
-                z = model.encode(store.images, rows=rows)
-                found = _learn(model, vectors, teachers, z, store.attrs[rows], steps, seed)
+                found = _learn(model, vectors, teachers, store, rows, steps, seed)
                 vectors = vectors.with_learned(found).of_kind(wanted)
             else:
                 vectors = vectors.with_learned(_learned_before(out, vectors))
@@ -122,17 +123,20 @@ def main(
 
 
 def _learn(
-    model: TrainedModel, known: AttributeVectors, judges: list[Judge], z: np.ndarray, attrs: np.ndarray, *how: int
+    model: TrainedModel, known: AttributeVectors, judges: list[Judge], store: Any, rows: np.ndarray, *how: int
 ) -> Learned:
-    """Learned vectors; `how` is steps and seed."""
+    """Vectors learned from the `rows` of a packed store, at most MOST of them; `how` is steps and seed."""
     steps, seed = how
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, MOST).round().astype(int))]
+    z, photographs = model.encode(store.images, rows=some), store.read(some)
     with tqdm(total=steps, desc="learning vectors", unit="step", disable=not is_main()) as bar:
 
         def report(step: int, means: dict[str, float]) -> None:
             bar.set_postfix({name: f"{means[name]:.3f}" for name in ("missed", "turned")}, refresh=False)
             bar.update(step - bar.n)
 
-        return learn_vectors(model, known, judges, z, attrs, steps=steps, seed=seed, report=report)
+        of = {"photographs": photographs, "steps": steps, "seed": seed}
+        return learn_vectors(model, known, judges, z, store.attrs[some], report=report, **of)
 
 
 def _learned_before(path: Path, vectors: AttributeVectors) -> Learned | None:

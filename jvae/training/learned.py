@@ -22,6 +22,7 @@ from jvae.errors import InputError
 from jvae.judge.augment import blur
 from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors, Learned
+from jvae.models.model import to_float
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import along_data, put, replicated, to_host
 from jvae.training.checkpoint import digest_of
@@ -55,6 +56,7 @@ def learn_vectors(
     z: np.ndarray,
     attrs: np.ndarray,
     *,
+    photographs: np.ndarray | None = None,
     steps: int = STEPS,
     seed: int = 0,
     report: Callable[[int, dict[str, float]], None] = lambda step, means: None,
@@ -70,6 +72,8 @@ def learn_vectors(
       judges: of images of the model's size, one or more. Judge edits by another one: these were fitted.
       z: [n,d], latents of training images.
       attrs: [n,a] bool, their labels, columns by `known.attribute_names`.
+      photographs: uint8 [n,h,w,3], the images: half of the edits are painted onto them, as by `jvae.render.residual`,
+        and judged there; None judges what is decoded.
       steps: number of training steps.
       seed: of the faces and edits of each step, and of noise.
       report: called with the steps done and the means of what is minimised.
@@ -106,6 +110,7 @@ def learn_vectors(
         views,
         z.astype(np.float32),
         attrs[:, order],
+        photographs,
         np.array(edited, np.int32),
         np.int32(steps),
         np.float32(RATE * np.sqrt(np.mean(vectors**2))),
@@ -136,6 +141,7 @@ class _Fixed(NamedTuple):
     judges: Any  # of each: variables, columns [a], thresholds [a]
     z: Any  # [n,d]
     attrs: Any  # [n,a]
+    photographs: Any  # uint8 [n,h,w,3], or None
     edited: Any  # int32 [v], columns of `attrs`
     steps: Any  # int32 []
     rate: Any  # float32 []
@@ -153,6 +159,8 @@ class _Edits(NamedTuple):
     """The edits of a step, of f faces m each."""
 
     z: jax.Array  # [f,d]
+    photographs: jax.Array | None  # uint8 [f,h,w,3]
+    painted: jax.Array  # bool [f]
     which: jax.Array  # int32 [f,m], rows of the vectors
     factor: jax.Array  # [f,m]: below 0 of faces that have the attribute
 
@@ -184,13 +192,15 @@ def _train(
 
 def _draw(key: jax.Array, fixed: _Fixed, vectors: int, faces: int) -> _Edits:
     """Faces and edits by chance: half of the edits whole, the others a part of the way."""
-    keys = jax.random.split(key, 4)
+    keys = jax.random.split(key, 5)
     row = jax.random.randint(keys[0], (faces,), 0, len(fixed.z))
     which = jax.random.randint(keys[1], (faces, EDITS), 0, vectors)
     there = jnp.take_along_axis(fixed.attrs[row], fixed.edited[which], 1)
     part = jax.random.uniform(keys[2], which.shape)
     part = jnp.where(jax.random.bernoulli(keys[3], 0.5, which.shape), 1.0, part)
-    return _Edits(fixed.z[row], which, jnp.where(there, -part, part))
+    photographs = None if fixed.photographs is None else fixed.photographs[row]
+    painted = jax.random.bernoulli(keys[4], 0.5, (faces,))
+    return _Edits(fixed.z[row], photographs, painted, which, jnp.where(there, -part, part))
 
 
 def _loss(
@@ -203,6 +213,9 @@ def _loss(
     moved = edits.z[:, None] + edits.factor[..., None] * own
     before = decode_fn(fixed.decoder, edits.z)
     after = decode_fn(fixed.decoder, moved.reshape(f * m, -1))
+    if edits.photographs is not None:
+        unpainted = (to_float(edits.photographs) - before) * edits.painted.reshape(f, 1, 1, 1)
+        before, after = before + unpainted, jnp.clip(after + jnp.repeat(unpainted, m, 0), 0, 1)
     before, after = _disturbed(key, before, after)
     it = jax.nn.one_hot(fixed.edited[edits.which], fixed.attrs.shape[1])  # [f,m,a]
     missed = turning = turned = drift = jnp.zeros((f, m))
