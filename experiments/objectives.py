@@ -23,7 +23,7 @@ from jvae.training.tasks.perceptual import RANDOM, Perceptual
 from jvae.training.tasks.vae import Vae
 
 BASE = {"name": "adam", "learning_rate": 5e-3, "latent_dim": 256, "epochs": 5.0}
-SHARED = {"r_loss_factor": 60_000.0, "mirror": True, "layer_weight": 100.0, "feature_weight": 5.0}
+SHARED = {"r_loss_factor": 60_000.0, "mirror": True, "layer_weight": 60.0, "feature_weight": 5.0}
 
 
 def main(data: Path, teacher: Path, judge: Path, out: Path = Path("runs/objectives")) -> None:

@@ -15,6 +15,7 @@ import jvae
 from jvae.config import ObjectiveConfig
 from jvae.data.feed import Batch
 from jvae.errors import InputError
+from jvae.judge.judge import Judge
 from jvae.models.model import to_float, train_pass
 from jvae.runtime.mesh import put, replicated
 from jvae.training import step as step_module
@@ -245,3 +246,29 @@ def test_what_a_task_lacks_is_said_before_anything_is_written(store, judge, tmp_
         with pytest.raises(InputError, match=said):
             train(SHORT.replace(objective=objective), data, run, mesh=ONE, progress=False)
     assert not run.exists()
+
+
+def test_a_judge_that_speaks_louder_weighs_the_same(store, judge, tmp_path):
+    quiet = Judge.load(judge)
+    params = jax.device_get(quiet.variables["params"])
+    for name, times in (("norm_0", 3.0), ("norm", 5.0)):  # what its first layer and its features are multiplied by
+        params[name] = jax.tree.map(lambda value, times=times: times * value, params[name])
+    params["kernel_1"], params["head"]["kernel"] = params["kernel_1"] / 3, params["head"]["kernel"] / 5
+    loud = Judge(
+        quiet.attribute_names,
+        quiet.image_size,
+        quiet.variables | {"params": params},
+        quiet.thresholds,
+        quiet.scores,
+        crop=quiet.crop,
+    )
+    loud.save(tmp_path / "loud.npz")
+    batch = Batch(store.images[:4], None)
+    x = to_float(batch.images)
+    found = []
+    for path in (judge, tmp_path / "loud.npz"):
+        task: Any = make_task(TINY.replace(objective=Perceptual(r_loss_factor=1000, judge=str(path))), store, ONE)
+        found.append(task.terms({}, batch, x, x[::-1], None))
+    assert all((value > 0).all() for value in found[0].values())
+    for name in ("layers", "features", "logits"):
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-4)

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 
 RANDOM = "random"  # instead of a judge's file
-SEEN = 256  # images by which a random network is normalised
+SEEN = 256  # training images by which a random network is normalised, and what a network sees is scaled
+LEAST = 1e-6  # variance: what does not vary is not scaled up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptual(Vae):
     """Settings of the VAE's objective, and of the judge beside it (Hou et al. 2017, "Deep Feature Consistent VAE").
 
-    The weights are in nats for a squared distance of 1.
+    The weights are in nats for a squared distance of 1. What a network makes of its layers and features is of whatever
+    size its training left them, so each is scaled: two images differ by 1 in it, squared, in the mean over channels.
 
     Attributes:
       judge: file or run directory of a judge of images of the store's size; `jvae judge` trains one. "random" is a
@@ -89,6 +91,7 @@ class PerceptualTask(VaeTask):
       read: attributes whose logits are read from the posterior's mean, all of the judge's or none.
       net: the judge's network; None until the task is prepared.
       frozen: its variables, which are not trained.
+      scales: float32 [l+1], by which squared distances in its l layers and in its features are multiplied.
     """
 
     judge: str = static()
@@ -97,16 +100,18 @@ class PerceptualTask(VaeTask):
     read: tuple[str, ...] = static(default=())
     net: JudgeNet | None = static(default=None)
     frozen: Any = None
+    scales: Any = None
 
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
         if self.judge == RANDOM:
-            net = JudgeNet(1, self.config.image_size, dtype=self.dtype)
-            return dataclasses.replace(self, net=net, frozen=random_variables(store))
-        judge = open_judge(self.judge, self.config.image_size)
-        judge.warn_unless_cut_alike(store)
-        net = JudgeNet(len(judge.attribute_names), self.config.image_size, dtype=self.dtype)
-        return dataclasses.replace(self, net=net, frozen=jax.device_get(judge.variables))
+            attributes, frozen = 1, random_variables(store)
+        else:
+            judge = open_judge(self.judge, self.config.image_size)
+            judge.warn_unless_cut_alike(store)
+            attributes, frozen = len(judge.attribute_names), jax.device_get(judge.variables)
+        net = JudgeNet(attributes, self.config.image_size, dtype=self.dtype)
+        return dataclasses.replace(self, net=net, frozen=frozen, scales=scales_of(net, frozen, store))
 
     def init(self, key: jax.Array) -> Variables:
         """Fresh variables of the model, and a readout that says nothing yet, if there is one."""
@@ -125,8 +130,10 @@ class PerceptualTask(VaeTask):
         assert self.net is not None  # the loop prepares every task
         judged: Any = [self.net.apply(self.frozen, image) for image in (x, recon)]
         seen, made = judged
-        layers = sum(_distance(a, b) / a[0].size for a, b in zip(seen.layers, made.layers, strict=True))
-        features, logits = _distance(seen.features, made.features), _distance(seen.logits, made.logits)
+        pairs = zip(self.scales, seen.layers, made.layers, strict=False)
+        layers = sum(scale * _distance(a, b) / a[0].size for scale, a, b in pairs)
+        features = self.scales[-1] * _distance(seen.features, made.features)
+        logits = _distance(seen.logits, made.logits)
         by_layer, by_feature, by_logit, by_readout = self.weights
         found = {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
         if self.read:
@@ -155,14 +162,33 @@ def random_variables(store: Any) -> Variables:
 
     Its running statistics are those of the first `SEEN` training images of the store.
     """
-    net, rows = JudgeNet(1, store.size, dropout=0.0), store.indices("train")[:SEEN]
+    net = JudgeNet(1, store.size, dropout=0.0)
     fresh = init_judge(net, random_key(0))
     how: Any = {"train": True, "mutable": ["batch_stats"], "rngs": {"dropout": random_key(0)}}
-    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(store.images[rows])
+    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(_some(store))
     stats = jax.tree.map(  # a step moves them to a mean of what they were and what they are to be
         lambda old, new: (new - MOMENTUM * old) / (1 - MOMENTUM), fresh["batch_stats"], moved["batch_stats"]
     )
     return jax.device_get({**fresh, "batch_stats": stats})
+
+
+def scales_of(net: JudgeNet, variables: Variables, store: Any) -> np.ndarray:
+    """What makes two of a store's first `SEEN` training images differ by 1, squared, in the mean over channels.
+
+    Returns:
+      float32 [l+1], of each of l layers and of the features. Two images differ by twice the variance.
+    """
+
+    def variances(x: jax.Array) -> list[jax.Array]:
+        judged: Any = net.apply(variables, to_float(x))
+        return [jnp.var(value, 0).mean() for value in (*judged.layers, judged.features)]
+
+    found = np.array(jax.device_get(jax.jit(variances)(_some(store))), np.float32)
+    return np.float32(0.5) / np.maximum(found, LEAST)
+
+
+def _some(store: Any) -> np.ndarray:
+    return store.images[store.indices("train")[:SEEN]]
 
 
 def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
