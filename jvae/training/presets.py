@@ -88,8 +88,8 @@ RESIDUAL64 = CELEBA64.replace(
 # add to them until a judge sees in the reconstruction what it saw in the photograph.
 #   jvae judge --data data/celeba64 --seed 1 --out runs/judge1
 #   jvae train faces --data data/celeba64 --objective.judge runs/judge1 --out runs/faces
-# 15 epochs of 16,000 images take 50 minutes on two cores; of test images 54 % are nearest to their own photograph of
-# 600 by dlib's descriptor. experiments/faces.py does all of it, and docs/faces.md says what else it reaches.
+# 15 epochs of 16,000 images take 13 to 50 minutes on two cores; of test images 56 % are nearest to their own photograph
+# of 600 by dlib's descriptor. experiments/faces.py does all of it, and docs/faces.md says what else it reaches.
 FACES = RESIDUAL64.replace(
     preset="faces",
     model=Principal(widths=(64, 128), blocks=(1, 1), latent_dim=320),
