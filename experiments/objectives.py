@@ -2,7 +2,7 @@
 
     python experiments/objectives.py --data data/celeba64 --teacher runs/judge1 --judge runs/judge0
 
-The network of the preset celeba64 with 256 latents, by Adam, five epochs an objective; minutes each on two cores.
+The preset celeba64 with 256 latents, five epochs an objective; minutes each on two cores.
 Expect a row each, of test images (docs/faces.md). A second call goes on where the first one stopped.
 """
 
@@ -22,7 +22,7 @@ from jvae.training.presets import preset
 from jvae.training.tasks.perceptual import RANDOM, Perceptual
 from jvae.training.tasks.vae import Vae
 
-BASE = {"name": "adam", "learning_rate": 5e-3, "latent_dim": 256, "epochs": 5.0}
+BASE = {"latent_dim": 256, "epochs": 5.0}
 SHARED = {"r_loss_factor": 60_000.0, "mirror": True, "layer_weight": 60.0, "feature_weight": 5.0}
 
 
