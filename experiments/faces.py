@@ -52,8 +52,8 @@ def main(path: Path = Path("data/celeba"), out: Path = Path("runs/faces"), seed:
         for how, onto in (("decoded", None), ("painted", photographs)):
             how_far = {"edited": TEN, "faces": 160, "factors": FACTORS, "photographs": onto}
             found = judge_edits(model, known.of_kind(kind), scorer, z, store.attrs[rows], **how_far)
-            hits = [float(np.mean([edit.hits_at(share) for edit in found.values()])) for share in (0.05, 0.1)]
-            print(f"{split}, {kind}, {how}: hits at 5 % flips {hits[0]:.3f}, at 10 % {hits[1]:.3f}")
+            means = [np.mean([edit.hits_at(share) for edit in found.values()]) for share in (0.05, 0.1)]
+            print(f"{split}, {kind}, {how}: hits at 5 % flips {means[0]:.3f}, at 10 % {means[1]:.3f}")
 
 
 if __name__ == "__main__":

@@ -104,14 +104,15 @@ class PerceptualTask(VaeTask):
 
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
+        images = store.images[store.indices("train")[:SEEN]]
         if self.judge == RANDOM:
-            attributes, frozen = 1, random_variables(store)
+            attributes, frozen = 1, random_variables(images)
         else:
             judge = open_judge(self.judge, self.config.image_size)
             judge.warn_unless_cut_alike(store)
             attributes, frozen = len(judge.attribute_names), jax.device_get(judge.variables)
         net = JudgeNet(attributes, self.config.image_size, dtype=self.dtype)
-        return dataclasses.replace(self, net=net, frozen=frozen, scales=scales_of(net, frozen, store))
+        return dataclasses.replace(self, net=net, frozen=frozen, scales=scales_of(net, frozen, images))
 
     def init(self, key: jax.Array) -> Variables:
         """Fresh variables of the model, and a readout that says nothing yet, if there is one."""
@@ -130,7 +131,7 @@ class PerceptualTask(VaeTask):
         assert self.net is not None  # the loop prepares every task
         judged: Any = [self.net.apply(self.frozen, image) for image in (x, recon)]
         seen, made = judged
-        pairs = zip(self.scales, seen.layers, made.layers, strict=False)
+        pairs = zip(self.scales[:-1], seen.layers, made.layers, strict=True)
         layers = sum(scale * _distance(a, b) / a[0].size for scale, a, b in pairs)
         features = self.scales[-1] * _distance(seen.features, made.features)
         logits = _distance(seen.logits, made.logits)
@@ -157,23 +158,23 @@ def open_judge(path: str, image_size: int) -> "Judge":
     return found
 
 
-def random_variables(store: Any) -> Variables:
+def random_variables(images: np.ndarray) -> Variables:
     """A judge's network before any training: its variables, always the same ones, on the host.
 
-    Its running statistics are those of the first `SEEN` training images of the store.
+    Its running statistics are those of the images, uint8 [n,h,w,3].
     """
-    net = JudgeNet(1, store.size, dropout=0.0)
+    net = JudgeNet(1, images.shape[1], dropout=0.0)
     fresh = init_judge(net, random_key(0))
     how: Any = {"train": True, "mutable": ["batch_stats"], "rngs": {"dropout": random_key(0)}}
-    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(_some(store))
+    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(images)
     stats = jax.tree.map(  # a step moves them to a mean of what they were and what they are to be
         lambda old, new: (new - MOMENTUM * old) / (1 - MOMENTUM), fresh["batch_stats"], moved["batch_stats"]
     )
     return jax.device_get({**fresh, "batch_stats": stats})
 
 
-def scales_of(net: JudgeNet, variables: Variables, store: Any) -> np.ndarray:
-    """What makes two of a store's first `SEEN` training images differ by 1, squared, in the mean over channels.
+def scales_of(net: JudgeNet, variables: Variables, images: np.ndarray) -> np.ndarray:
+    """What makes two of the images, uint8 [n,h,w,3], differ by 1, squared, in the mean over channels.
 
     Returns:
       float32 [l+1], of each of l layers and of the features. Two images differ by twice the variance.
@@ -183,12 +184,8 @@ def scales_of(net: JudgeNet, variables: Variables, store: Any) -> np.ndarray:
         judged: Any = net.apply(variables, to_float(x))
         return [jnp.var(value, 0).mean() for value in (*judged.layers, judged.features)]
 
-    found = np.array(jax.device_get(jax.jit(variances)(_some(store))), np.float32)
+    found = np.array(jax.device_get(jax.jit(variances)(images)), np.float32)
     return np.float32(0.5) / np.maximum(found, LEAST)
-
-
-def _some(store: Any) -> np.ndarray:
-    return store.images[store.indices("train")[:SEEN]]
 
 
 def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
