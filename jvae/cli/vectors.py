@@ -10,6 +10,7 @@ from jvae.cli.annotated import Many, Maybe
 from jvae.cli.flags import Kinds, Trained
 from jvae.data.decoded import DecodedStore, is_packed, open_data
 from jvae.data.faces import check_store, crop_of, open_store
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.judge.judge import Judge
 from jvae.latent.book import book_statistics
@@ -127,7 +128,7 @@ def _learn(
 ) -> Learned:
     """Vectors learned from the `rows` of a packed store, at most MOST of them; `how` is steps and seed."""
     steps, seed = how
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, MOST).round().astype(int))]
+    some = spread(rows, MOST)
     z, photographs = model.encode(store.images, rows=some), store.read(some)
     with tqdm(total=steps, desc="learning vectors", unit="step", disable=not is_main()) as bar:
 

@@ -273,3 +273,8 @@ def column_of(name: str, names: Sequence[str]) -> int:
     if name not in names:
         raise unknown("attribute", name, names)
     return list(names).index(name)
+
+
+def spread(rows: Any, most: int) -> Any:
+    """`most` of the rows [n], those spread evenly from the first to the last; all where there are no more."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from jvae.data.packed import PackedStore
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_descriptor, score_identity
@@ -278,7 +279,7 @@ def scorecard(
     agreement = float((judge.says(seen[0]) == judge.says(seen[1])).mean())
     own = None
     if describe:
-        some = np.unique(np.linspace(0, n - 1, photographs).round().astype(int))
+        some = spread(every, photographs)
         report(f"looking for {len(some):,} faces among their photographs, by {describe[0]}")
         both = {kind: (used[kind], found) for kind, found in edits.items()}
         real = store.read(rows[some])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
 from jvae.latent.attribute import BEYOND
@@ -166,7 +167,7 @@ def judge_edits(
         without = np.flatnonzero(~attrs[:, vectors.attribute_names.index(name)])
         if not len(without):
             continue
-        start = without[np.unique(np.linspace(0, len(without) - 1, faces).round().astype(int))]
+        start = spread(without, faces)
         size = -(-faces // model.mesh.size) * model.mesh.size
         seen = _judge(
             (model.variables, judge.variables),

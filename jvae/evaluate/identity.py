@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from jvae.data.decode import crop_box
+from jvae.data.source import spread
 from jvae.errors import InputError, unknown
 from jvae.evaluate.edits import FACTORS, AttributeJudge, Edit
 from jvae.latent.vectors import AttributeVectors
@@ -166,7 +167,7 @@ def score_identity(
         for name, edit in found.items():
             without = np.flatnonzero(~attrs[:, vectors.attribute_names.index(name)])
             if len(without):
-                taken = without[np.unique(np.linspace(0, len(without) - 1, EDITED).round().astype(int))]
+                taken = spread(without, EDITED)
                 factor = float(FACTORS[edit.landed()])
                 plan.append((kind, name, taken, factor))
                 moved.append(z[taken] + np.float32(factor) * np.asarray(vectors[name].step("sd"), np.float32)[None])

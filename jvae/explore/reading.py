@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.explore.studio import Studio
 from jvae.render.vector_map import save_map
@@ -56,7 +57,7 @@ def worst(studio: Studio) -> tuple[list[tuple[str, float, np.ndarray]], int]:
         raise InputError("reconstructions are of a store's faces: start jvae explore with --data")
     there = [split for split in ("test", "validation", "train") if (store.splits == split).any()]
     rows = store.indices(there[0])
-    rows = rows[np.linspace(0, len(rows) - 1, min(MOST, len(rows))).round().astype(int)]
+    rows = spread(rows, MOST)
     images = store.read(rows)
     decoded = model.decode(model.encode(images))
     errors = np.square((images.astype(np.float32) - decoded) / 255).mean((1, 2, 3))
