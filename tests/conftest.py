@@ -6,6 +6,7 @@ import functools
 import gc
 import inspect
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import pytest
 # Before JAX is first imported, here and in the processes that tests start.
 assert "jax" not in sys.modules, "something imported jax before tests/conftest.py could set it up"
 CACHE = "JAX_COMPILATION_CACHE_DIR"
+MEMORY = 16 << 30  # bytes that a process may take
 ON_GPU = os.environ.get("JVAE_TEST_GPU") == "1"
 flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 if not ON_GPU:
@@ -27,6 +29,8 @@ if not ON_GPU:
     # XLA_FLAGS=--xla_backend_optimization_level=3 has them back.
     # A program is compiled in one piece, as the tests' workers take all cores already.
     flags = f"--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 {flags}"
+    # A test that takes memory without end fails itself, and not the machine; all of them together take a third of this.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     if version("jaxlib").startswith("0.10."):  # likewise the slow one of its two ways to write loops
         flags = f"--xla_cpu_use_fusion_emitters=false {flags}"
 os.environ["XLA_FLAGS"] = flags

@@ -164,13 +164,17 @@ def random_variables(images: np.ndarray) -> Variables:
     Its running statistics are those of the images, uint8 [n,h,w,3].
     """
     net = JudgeNet(1, images.shape[1], dropout=0.0)
-    fresh = init_judge(net, random_key(0))
     how: Any = {"train": True, "mutable": ["batch_stats"], "rngs": {"dropout": random_key(0)}}
-    moved: Any = jax.jit(lambda x: net.apply(fresh, to_float(x), **how)[1])(images)
+
+    def before_and_after(x: jax.Array) -> tuple[Variables, Any]:
+        fresh = init_judge(net, random_key(0))
+        return fresh, net.apply(fresh, to_float(x), **how)[1]
+
+    fresh, moved = jax.device_get(jax.jit(before_and_after)(images))
     stats = jax.tree.map(  # a step moves them to a mean of what they were and what they are to be
         lambda old, new: (new - MOMENTUM * old) / (1 - MOMENTUM), fresh["batch_stats"], moved["batch_stats"]
     )
-    return jax.device_get({**fresh, "batch_stats": stats})
+    return {**fresh, "batch_stats": stats}
 
 
 def scales_of(net: JudgeNet, variables: Variables, images: np.ndarray) -> np.ndarray:
