@@ -37,9 +37,10 @@ all_extras := $(sort $(extras) $(filter-out at-% python-%,$(installed)))
 demo: $(stamp)
 	@$(python) experiments/quickstart.py $(ARGS)
 
-# A file's tests share their fixtures, so a file goes to one worker as a whole.
+# A file's tests share their fixtures, so a file goes to one worker as a whole. Three workers keep two cores busy, as some
+# tests wait for processes that they start.
 test: $(stamp)
-	@$(python) -m pytest -q -n logical --maxprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(python) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # `make test` skips these where there is no browser; here they fail.
 test-browser:
