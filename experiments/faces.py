@@ -3,8 +3,8 @@
     python experiments/faces.py --path data/celeba
 
 PATH is as for experiments/celeba.py. An hour and a half on two cores. Expect of 20,000 images, on test: the same person
-.84, the right one of 600 nearest .56, judged as the photographs .935, PSNR 26.2 dB; hits at 5 and 10 % flips of ten
-attributes by the learned vectors .37 and .68 decoded, .39 and .64 painted (docs/faces.md). A second call goes on.
+.82 to .84, the right one of 600 nearest .56, judged as the photographs .935, PSNR 26.1 dB; hits at 5 and 10 % flips of
+ten attributes by the learned vectors .39 and .68 decoded, .38 and .63 painted (docs/faces.md). A second call goes on.
 """
 
 from pathlib import Path
