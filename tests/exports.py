@@ -1,7 +1,5 @@
 """What tests export: each model, with random weights and vectors of random latents."""
 
-import functools
-
 import jax
 import numpy as np
 
@@ -10,13 +8,12 @@ from jvae.export.bundle import Bundle
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models.linear import Linear
-from jvae.models.model import init_variables
 from jvae.models.principal import Principal
 from jvae.models.residual import Residual
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import to_host
 from jvae.trained import TrainedModel
-from tests.runs import ONE, TINY
+from tests.runs import ONE, TINY, fresh
 from tests.test_vectors import sums
 
 EXTRA = "needs the extra export: pip install 'jvae[export]'"
@@ -36,8 +33,8 @@ CONFIGS = {
 def bundle_of(name: str = "book", scorecard: dict | None = None, source: str = "rendered") -> Bundle:
     """A model of random weights and vectors of random latents, of three kinds."""
     cfg, rng = CONFIGS[name], np.random.default_rng(0)
-    fresh = to_host(jax.jit(functools.partial(init_variables, cfg.model.module(np.float32), 16))(random_key(0)))
-    noisy = jax.tree.map(lambda x: np.asarray(x + 0.05 * rng.uniform(size=x.shape), np.float32), fresh)
+    variables = to_host(fresh(cfg.model.module(np.float32), 16, random_key(0)))
+    noisy = jax.tree.map(lambda x: np.asarray(x + 0.05 * rng.uniform(size=x.shape), np.float32), variables)
     model = TrainedModel(cfg, noisy, step=3, data=DataId(source, "rendered", "0"), mesh=ONE)
     attrs = rng.uniform(size=(60, 3)) < 0.5
     z = rng.normal(size=(60, 6)) + attrs @ rng.normal(size=(3, 6))

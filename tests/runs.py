@@ -15,6 +15,7 @@ import pandas as pd
 
 from jvae.judge.judge import Judge, score_judge
 from jvae.judge.net import JudgeNet, init_judge
+from jvae.models.model import init_variables
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import make_mesh, put, replicated
 from jvae.training import loop
@@ -32,6 +33,7 @@ TINY = BOOK.replace(
 )  # fmt: skip
 ONE = make_mesh(jax.devices()[:1])
 KEYS = loop.run_keys(0, ONE)
+fresh = jax.jit(init_variables, static_argnums=(0, 1))  # module, image size, key: compiled as a whole
 
 
 @functools.cache

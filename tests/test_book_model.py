@@ -13,6 +13,7 @@ from jvae.models.model import Decode, Encode, Posterior
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import compute_dtype
 from jvae.training.presets import BOOK, PRESETS
+from tests.runs import fresh
 
 KEY = random_key(0)
 SMALL = BOOK.model.replace(image_size=16, widths=(4, 6), latent_dim=5)
@@ -60,7 +61,7 @@ def test_every_preset_maps_images_to_images(name):
 @pytest.fixture(scope="module")
 def small():
     module = VAE(SMALL)
-    return module, jax.jit(functools.partial(model.init_variables, module, 16))(KEY)
+    return module, fresh(module, 16, KEY)
 
 
 def test_pictures_lie_in_the_unit_interval(small):
@@ -132,7 +133,7 @@ def test_dtype_follows_the_platform(monkeypatch):
 
 def test_bfloat16_keeps_parameters_statistics_and_posterior_in_float32():
     module = VAE(SMALL, jnp.bfloat16)
-    variables = jax.jit(functools.partial(model.init_variables, module, 16))(KEY)
+    variables = fresh(module, 16, KEY)
     x = np.random.default_rng(1).random((4, 16, 16, 3), np.float32)
     leaves = jax.tree.leaves((variables, train_pass(module, variables, x, 2)))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}

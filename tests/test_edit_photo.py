@@ -1,10 +1,8 @@
 """The command that paints edits onto photographs, with a small model that was not trained."""
 
-import functools
 import sys
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from jvae.data.source import DataId
 from jvae.errors import InputError, InputWarning
 from jvae.latent.encoding import attribute_statistics
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.models.model import init_variables
 from jvae.photo import eyes as eyes_module
 from jvae.photo.eyes import DetectedFace
 from jvae.runtime.hashing import random_key
@@ -26,6 +23,7 @@ from jvae.trained import TrainedModel
 from jvae.training.presets import BOOK
 from tests.celeba_files import encode, picture
 from tests.faces import small_store
+from tests.runs import fresh
 from tests.test_faces import Plain
 
 # The latents of a model that was not trained hardly vary, so any edit goes far.
@@ -37,8 +35,7 @@ EYES = ("--eyes", "200", "180", "290", "186")
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
-    fresh = functools.partial(init_variables, CFG.model.module(jnp.float32), CFG.model.image_size)
-    return TrainedModel(CFG, jax.jit(fresh)(random_key(0)))
+    return TrainedModel(CFG, fresh(CFG.model.module(jnp.float32), CFG.model.image_size, random_key(0)))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What the page with sliders is told: pictures, probabilities, commands; with a small model that was not trained."""
 
 import dataclasses
-import functools
 import io
 import itertools
 import json
@@ -30,13 +29,12 @@ from jvae.latent.groups import GROUPS, grouped
 from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances, move
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.models.model import init_variables
 from jvae.photo.frame import alignment_by_eyes, close_up
 from jvae.runtime.hashing import random_key
 from jvae.trained import TrainedModel
 from jvae.training.presets import BOOK
 from tests.faces import portraits, small_store
-from tests.runs import ONE, untrained_judge
+from tests.runs import ONE, fresh, untrained_judge
 
 # The latents of a model that was not trained hardly vary, so any edit goes far.
 pytestmark = pytest.mark.filterwarnings("ignore::jvae.errors.InputWarning")
@@ -49,8 +47,7 @@ EYES = (96.0, 110.0, 160.0, 112.0)
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
-    fresh = functools.partial(init_variables, CFG.model.module(jnp.float32), 16)
-    variables = jax.jit(fresh)(random_key(0))
+    variables = fresh(CFG.model.module(jnp.float32), 16, random_key(0))
     large = variables | {"params": jax.tree.map(lambda x: 3 * x, variables["params"])}
     store = small_store()
     return TrainedModel(CFG, large, mesh=ONE, data=DataId(store.source, store.crop, store.checksum))

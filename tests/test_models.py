@@ -24,6 +24,7 @@ from jvae.trained import load
 from jvae.training.loop import train
 from jvae.training.tasks.vae import Vae
 from tests.faces import small_store
+from tests.runs import fresh
 
 ONE = make_mesh(jax.devices()[:1])
 KEY = random_key(0)
@@ -78,7 +79,6 @@ class ToyVAE(nn.Module):
 
 CORNERS = ("several, sown, variance", "point")  # that are trained; "plain" and "mixed" are not
 SMALL = Residual(widths=(8,), blocks=(1,), groups=2, head_width=2, latent_dim=D, norm="none")
-fresh = jax.jit(init_variables, static_argnums=(0, 1))
 LOOP = LoopConfig(batch_size=8, steps=8, eval_every=4, chunk_steps=4)
 
 

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,13 +11,13 @@ from jvae.evaluate.card import scorecard
 from jvae.latent.grids import neighbourhood
 from jvae.latent.trajectories import apply_vector
 from jvae.latent.vectors import AttributeVectors, Origin
-from jvae.models.model import Encode, init_variables
+from jvae.models.model import Encode
 from jvae.runtime.hashing import random_key
 from jvae.trained import BATCH, ONE_CALL, TrainedModel, load_vectors, mean_kl
 from jvae.training.loop import train
 from jvae.training.run import Record, claim_run
 from tests.faces import small_store
-from tests.runs import ONE, TINY, whole_run
+from tests.runs import ONE, TINY, fresh, whole_run
 from tests.test_vectors import NAMES, data, sums
 
 
@@ -191,7 +189,7 @@ def test_the_public_api_is_all_there():
 
 
 def test_models_of_fresh_variables_work_without_a_run():
-    variables = jax.jit(functools.partial(init_variables, TINY.model.module(jnp.float32), 16))(random_key(0))
+    variables = fresh(TINY.model.module(jnp.float32), 16, random_key(0))
     assert TrainedModel(TINY, variables).decode(np.zeros((1, 6))).shape == (1, 16, 16, 3)
 
 
