@@ -67,15 +67,15 @@ def last_state(run, cfg=TINY):
         return jax.device_get(checkpoints.restore(like))
 
 
-def untrained_judge(store) -> Judge:
+def untrained_judge(store, blocks=0) -> Judge:
     """A judge of what can be judged in a store, that guesses; it sees no attribute in any face."""
     names, missing = judgeable(store)
-    net = JudgeNet(len(names), store.size)
+    net = JudgeNet(len(names), store.size, blocks=blocks)
     attrs = store.attrs[:, [store.attribute(name) for name in names]]
     guesses = np.random.default_rng(0).normal(size=(2, *attrs.shape))
     scores = score_judge(names, np.zeros(len(names)), attrs, *guesses)
     variables = jax.jit(functools.partial(init_judge, net))(random_key(0))
-    return Judge(names, store.size, variables, np.full(len(names), 100.0), scores, missing, mesh=ONE)
+    return Judge(names, store.size, variables, np.full(len(names), 100.0), scores, missing, blocks=blocks, mesh=ONE)
 
 
 def stop_after(chunks):

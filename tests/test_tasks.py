@@ -120,7 +120,7 @@ def store():
 def judge(tmp_path_factory):
     """A judge's file."""
     out = tmp_path_factory.mktemp("judge") / "judge.npz"
-    untrained_judge(small_store()).save(out)
+    untrained_judge(small_store(), blocks=1).save(out)
     return out
 
 
@@ -260,6 +260,7 @@ def test_a_judge_that_speaks_louder_weighs_the_same(store, judge, tmp_path):
         quiet.variables | {"params": params},
         quiet.thresholds,
         quiet.scores,
+        blocks=quiet.net.blocks,
         crop=quiet.crop,
     )
     loud.save(tmp_path / "loud.npz")

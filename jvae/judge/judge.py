@@ -29,6 +29,7 @@ FORMAT = "jvae judge 1"
 JUDGE = "judge.npz"  # in a run directory
 BATCH = 128
 SOFT = 1.5 / 64  # standard deviation of a blur such as a VAE's, of the image's size
+MOST_BLOCKS = 64  # at a resolution
 LARGEST = 4096  # pixels of an image's side
 MEASURES = ("accuracy", "balanced", "auc")
 COLUMNS = ("n", "share", "majority", *MEASURES, *(f"soft {name}" for name in MEASURES))
@@ -47,6 +48,7 @@ class Judge:
         accuracies with and without it; guessing: .5), auc (area under the ROC curve), and these three on softened
         images, "soft …".
       missing: attribute -> why it is not judged.
+      net: its network.
       crop: how the images that it learnt from were cut, one of `jvae.data.decode.CROPS`; "" where that is not known.
       mesh: devices that it works on.
       logits_fn: pure function: variables, float32 [b,h,w,3] in [0, 1] → logits [b,a] float32.
@@ -62,17 +64,18 @@ class Judge:
         scores: pd.DataFrame,
         missing: Mapping[str, str] | None = None,
         *,
+        blocks: int = 0,
         crop: str = "",
         mesh: Mesh | None = None,
     ) -> None:
         self.attribute_names, self.image_size, self.crop = tuple(attribute_names), image_size, crop
         self.thresholds, self.scores, self.missing = np.asarray(thresholds, np.float64), scores, dict(missing or {})
         self.mesh = make_mesh() if mesh is None else mesh
+        self.net = JudgeNet(len(self.attribute_names), image_size, blocks=blocks)
         if problem := self._misfit(variables):
             raise InputError(f"this is no judge: {problem}")
         self.variables = put(variables, replicated(self.mesh))
-        net = JudgeNet(len(self.attribute_names), image_size)
-        self.logits_fn, self.features_fn = Logits(net), Features(net)
+        self.logits_fn, self.features_fn = Logits(self.net), Features(self.net)
 
     def attribute(self, name: str) -> int:
         """The column of attribute `name`; InputError with the reason or the nearest names when it is not judged."""
@@ -118,11 +121,12 @@ class Judge:
           OSError: it cannot be written; what was there is as it was.
         """
         arrays: dict[str, Any] = _flat(jax.device_get(self.variables))
+        about = {"image_size": self.image_size, "blocks": self.net.blocks, "missing": self.missing, "crop": self.crop}
         with replacing(path) as part, open(part, "wb") as file:
             np.savez(
                 file,
                 format=np.array(FORMAT),
-                about=np.array(json.dumps({"image_size": self.image_size, "missing": self.missing, "crop": self.crop})),
+                about=np.array(json.dumps(about)),
                 attribute_names=np.array(self.attribute_names, np.str_),
                 thresholds=self.thresholds,
                 scores=self.scores[list(COLUMNS)].to_numpy(np.float64),
@@ -157,9 +161,8 @@ class Judge:
             raise InputError(f"{path} is damaged: thresholds and scores are of other attributes")
         try:
             table = pd.DataFrame(scores, _index(names), COLUMNS)
-            return cls(
-                names, about.image_size, _nested(npz), thresholds, table, about.missing, crop=about.crop, mesh=mesh
-            )
+            how = {"blocks": about.blocks, "crop": about.crop, "mesh": mesh}
+            return cls(names, about.image_size, _nested(npz), thresholds, table, about.missing, **how)
         except InputError as error:
             raise InputError(f"{path} is damaged: {error}") from None
 
@@ -174,7 +177,10 @@ class Judge:
             return f"{a} attributes need as many finite thresholds, not {self.thresholds.shape}"
         if tuple(self.scores.index) != self.attribute_names or not set(COLUMNS) <= set(self.scores.columns):
             return "its scores are of other attributes"
-        like, found = _flat(_shapes(a, self.image_size)), _flat(variables)
+        if not 0 <= self.net.blocks <= MOST_BLOCKS:
+            return f"its network has {self.net.blocks} blocks a resolution, and {MOST_BLOCKS} are the most"
+        shapes = jax.eval_shape(functools.partial(init_judge, self.net), random_key(0))
+        like, found = _flat(shapes), _flat(variables)
         if like.keys() != found.keys():
             return f"variables are missing or too many: {', '.join(sorted(like.keys() ^ found.keys()))}"
         for key, leaf in like.items():
@@ -232,17 +238,12 @@ def score_judge(
 class _About:
     image_size: int
     missing: dict[str, str]
+    blocks: int = 0
     crop: str = ""
 
 
 def _index(names: Sequence[str]) -> pd.Index:
     return pd.Index(names, name="attribute")
-
-
-def _shapes(a: int, size: int) -> Any:
-    """The variables of a judge of a attributes, as shapes."""
-    net = JudgeNet(a, size)
-    return jax.eval_shape(functools.partial(init_judge, net), random_key(0))
 
 
 def _flat(tree: Any) -> dict[str, Any]:

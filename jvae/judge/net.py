@@ -15,7 +15,8 @@ from jvae.models.blocks import Activate
 from jvae.models.model import Variables
 
 FEATURES = 128
-WIDTH = 128  # channels of the last two convolutions; each before has half of the next, LEAST at least
+LAST = 2  # convolutions of the same width, after which residual blocks may follow
+WIDTH = 128  # their channels; each before has half of the next, LEAST at least
 LEAST = 16
 SMALLEST = 4  # height and width at which no convolution follows
 EPSILON, MOMENTUM, SLOPE = 1e-3, 0.95, 0.1
@@ -35,14 +36,18 @@ class JudgeNetwork(ModelConfig):
 
     Attributes:
       dropout: share that dropout sets to 0 of the features and of the last convolution's outputs, in [0, 1).
+      blocks: residual blocks after each of the last two convolutions: another network than without, to score by where
+        one without has taught.
     """
 
     dropout: float = 0.3
+    blocks: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         widths(self.image_size)
         self.check_share("dropout")
+        self.check_at_least(0, "blocks")
 
 
 class JudgeNet(nn.Module):
@@ -52,12 +57,14 @@ class JudgeNet(nn.Module):
       attributes: a.
       image_size: h and w, a multiple of 4.
       dropout: rate of the features and of the last convolution's outputs.
+      blocks: residual blocks after each of the last two convolutions.
       dtype: of the matrix work.
     """
 
     attributes: int
     image_size: int
     dropout: float = 0.3
+    blocks: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -70,12 +77,27 @@ class JudgeNet(nn.Module):
             x = conv.down(x, kernel.astype(self.dtype))  # [b,h/2,w/2,width]
             dropout = self.dropout if i == len(all_widths) - 1 else 0.0
             x = Activate(EPSILON, MOMENTUM, SLOPE, dropout, name=f"norm_{i}")(x, train)
+            for j in range(self.blocks if len(all_widths) - i <= LAST else 0):
+                x = Block(name=f"block_{i}_{j}")(x, train)
             layers.append(x.astype(jnp.float32))
         x = x.reshape(x.shape[0], -1)
         x = nn.Dense(FEATURES, use_bias=False, dtype=self.dtype, name="dense")(x)
         x = Activate(EPSILON, MOMENTUM, SLOPE, self.dropout, name="norm")(x[:, None, None], train)
         features = x[:, 0, 0].astype(jnp.float32)  # [b,FEATURES]
         return Judgement(nn.Dense(self.attributes, name="head")(features), features, tuple(layers))
+
+
+class Block(nn.Module):
+    """x and what two 3x3 convolutions add to it, nothing at first: [b,h,w,c] to the same."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Needs the random stream "dropout" when training, and leaves nothing out."""
+        y, shape = x, (3, 3, x.shape[-1], x.shape[-1])
+        for i, init in enumerate((nn.initializers.he_normal(), nn.initializers.zeros)):
+            y = Activate(EPSILON, MOMENTUM, SLOPE, 0.0, name=f"norm_{i}")(y, train)
+            y = conv.same(y, self.param(f"kernel_{i}", init, shape).astype(x.dtype))
+        return x + y
 
 
 def widths(image_size: int) -> tuple[int, ...]:
@@ -89,7 +111,7 @@ def widths(image_size: int) -> tuple[int, ...]:
     side, count = image_size, 0
     while (side > SMALLEST and side % 2 == 0) or not count:
         side, count = side // 2, count + 1
-    return tuple(max(LEAST, WIDTH >> max(0, count - 2 - i)) for i in range(count))
+    return tuple(max(LEAST, WIDTH >> max(0, count - LAST - i)) for i in range(count))
 
 
 def init_judge(net: JudgeNet, key: jax.Array) -> Variables:

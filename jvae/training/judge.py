@@ -73,7 +73,8 @@ def finished_judge(store: PackedStore, run: Path, mesh: Mesh) -> Judge:
     """
     record, _, own = restore_network(run, "judge", "judge", "last", mesh)
     names = record.labels
-    logits_fn = Logits(JudgeNet(len(names), store.size))
+    blocks = record.config.model.blocks
+    logits_fn = Logits(JudgeNet(len(names), store.size, blocks=blocks))
     logits = {}
     for split in ("validation", "test"):
         for soft in (False, True):
@@ -85,4 +86,5 @@ def finished_judge(store: PackedStore, run: Path, mesh: Mesh) -> Judge:
     thresholds = np.array([best_threshold(known[:, i], has[:, i]) for i in range(len(names))])
     test = attrs[store.indices("test")]
     scores = score_judge(names, thresholds, test, logits["test", False], logits["test", True])
-    return Judge(names, store.size, own, thresholds, scores, judgeable(store)[1], crop=store.crop, mesh=mesh)
+    how = {"blocks": blocks, "crop": store.crop, "mesh": mesh}
+    return Judge(names, store.size, own, thresholds, scores, judgeable(store)[1], **how)

@@ -30,7 +30,7 @@ class JudgeObjective(ObjectiveConfig):
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "JudgeTask":
         """The task, of weights 1 until it is prepared."""
-        net = JudgeNet(len(labels), model.image_size, model.dropout, dtype)
+        net = JudgeNet(len(labels), model.image_size, model.dropout, model.blocks, dtype)
         return JudgeTask(net=net, attributes=labels, weights=np.ones((2, len(labels)), np.float32))
 
 

@@ -106,12 +106,12 @@ class PerceptualTask(VaeTask):
         """The task with the judge."""
         images = store.images[store.indices("train")[:SEEN]]
         if self.judge == RANDOM:
-            attributes, frozen = 1, random_variables(images)
+            net, frozen = JudgeNet(1, self.config.image_size), random_variables(images)
         else:
             judge = open_judge(self.judge, self.config.image_size)
             judge.warn_unless_cut_alike(store)
-            attributes, frozen = len(judge.attribute_names), jax.device_get(judge.variables)
-        net = JudgeNet(attributes, self.config.image_size, dtype=self.dtype)
+            net, frozen = judge.net, jax.device_get(judge.variables)
+        net = net.clone(dtype=self.dtype)
         return dataclasses.replace(self, net=net, frozen=frozen, scales=scales_of(net, frozen, images))
 
     def init(self, key: jax.Array) -> Variables:
