@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ive
 
-from jvae.judge.augment import augment, blur, blur_matrix, place_matrix, resample
+from jvae.data import augment as augment_module
+from jvae.data.augment import augment, blur, blur_matrix, jittered, place_matrix, resample
 from jvae.runtime.hashing import random_key
 
 KEY = random_key(0)
@@ -68,3 +69,30 @@ def test_augmented_images_are_images_and_each_its_own():
 def test_a_grey_image_stays_even():
     changed = jax.jit(augment)(KEY, np.full((8, 16, 16, 3), 0.5, np.float32))
     np.testing.assert_allclose(np.asarray(changed).std((1, 2)), 0, atol=1e-5)
+
+
+def test_jitter_moves_by_whole_pixels(monkeypatch):
+    monkeypatch.setattr(augment_module, "DIMMED", 0.0)
+    images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), np.uint8)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
+    moves = {(i, j): padded[:, i : i + 64, j : j + 64] for i in range(5) for j in range(5)}
+    found = np.asarray(jittered(KEY, jnp.asarray(images)))
+    by = [[move for move, moved in moves.items() if (moved[k] == image).all()] for k, image in enumerate(found)]
+    assert all(len(fitting) == 1 for fitting in by)
+    assert len({move for (move,) in by}) > 15
+
+
+def test_jitter_lights_most_images_and_each_otherwise():
+    images = np.random.default_rng(0).integers(40, 200, (400, 16, 16, 3), np.uint8)
+    found = np.asarray(jax.jit(jittered)(KEY, jnp.asarray(images)))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, jax.jit(jittered)(KEY, jnp.asarray(images)))
+    changed = (found != images).any((1, 2, 3))
+    assert 0.65 < changed.mean() < 0.85
+    for before, after in zip(images[changed][:20], found[changed][:20], strict=True):
+        for channel in range(3):  # a line of the one by the other, but for rounding
+            slope, start = np.polyfit(before[..., channel].ravel(), after[..., channel].ravel(), 1)
+            assert 0.85 < slope < 1.18
+            np.testing.assert_allclose(before[..., channel] * slope + start, after[..., channel], atol=1)
+    means = found[changed].mean((1, 2)) - images[changed].mean((1, 2))
+    assert means.std() > 4 and np.abs(means).max() < 255 * 0.1

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
+from jvae.data.augment import blur
 from jvae.errors import InputError, InputWarning, unknown
 from jvae.io.arrays import read_npz
 from jvae.io.fields import build, read_object
 from jvae.io.files import replacing
-from jvae.judge.augment import blur
 from jvae.judge.net import Features, JudgeNet, Logits, init_judge
 from jvae.judge.ranking import balanced_accuracy, roc_auc
 from jvae.models.model import Variables, to_float

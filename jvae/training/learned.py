@@ -18,8 +18,8 @@ import optax
 from jax import lax
 from jax.sharding import Mesh
 
+from jvae.data.augment import blur
 from jvae.errors import InputError
-from jvae.judge.augment import blur
 from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.models.model import to_float

@@ -10,9 +10,9 @@ import numpy as np
 import optax
 
 from jvae.config import ObjectiveConfig
+from jvae.data.augment import augment
 from jvae.data.feed import Batch
 from jvae.errors import InputError
-from jvae.judge.augment import augment
 from jvae.judge.net import JudgeNet, init_judge
 from jvae.models.model import Variables, to_float
 from jvae.training.task import Loss, Task, named, part, static

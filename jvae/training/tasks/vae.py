@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jvae.config import ObjectiveConfig
+from jvae.data.augment import jittered
 from jvae.data.feed import Batch
 from jvae.data.mirror import WithMirrors, mirrored
 from jvae.errors import InputError
@@ -42,6 +43,8 @@ class Vae(ObjectiveConfig):
       sigma: standard deviation of the pixel noise, in units of the range [0, 1].
       mirror: whether a random half of each batch is mirrored, left to right; the attribute vectors of such a run are
         those of all images and their mirror images.
+      jitter: whether most of each batch are moved by some pixels and lit a little differently, so that few images teach
+        as more would; see `jvae.data.augment.jittered`.
     """
 
     alternatives: ClassVar[tuple[str, ...]] = WEIGHTS
@@ -49,6 +52,7 @@ class Vae(ObjectiveConfig):
     beta: float | None = None
     sigma: float | None = None
     mirror: bool = False
+    jitter: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,7 +78,8 @@ class Vae(ObjectiveConfig):
     def shared(self, model: Any, dtype: Any) -> dict[str, Any]:
         """What the tasks of this and of derived objectives have in common."""
         factor = np.float32(self.weight(model.image_size))
-        return {"module": model.module(dtype), "config": model, "mirror": self.mirror, "r_loss_factor": factor}
+        seen = {"mirror": self.mirror, "jitter": self.jitter}
+        return {"module": model.module(dtype), "config": model, **seen, "r_loss_factor": factor}
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "VaeTask":
         """The task."""
@@ -93,12 +98,14 @@ class VaeTask(Task):
       module: the model.
       config: the model's settings.
       mirror: whether a random half of each batch is mirrored.
+      jitter: whether most of each batch are moved and lit differently.
       r_loss_factor: float32 [], weight of the squared error beside the KL.
     """
 
     module: nn.Module = static()
     config: Any = static()
     mirror: bool = static(default=False)
+    jitter: bool = static(default=False)
     r_loss_factor: Any
 
     def init(self, key: jax.Array) -> Variables:
@@ -147,11 +154,16 @@ class VaeTask(Task):
         """The batch, with `mirror` a half of it mirrored: the rows of even or of odd number, by a coin of the step.
 
         The order of the images is another permutation every epoch, so that which half it is, is random for each image.
+        With `jitter`, each image is then moved and lit by chance.
         """
-        if not self.mirror:
+        images = batch.images
+        if self.mirror:
+            chosen = jnp.arange(len(images)) % 2 == jax.random.bernoulli(key).astype(jnp.int32)
+            images = jnp.where(chosen[:, None, None, None], mirrored(images), images)
+        if self.jitter:
+            images = jittered(jax.random.fold_in(key, 1), images)
+        if images is batch.images:
             return batch
-        chosen = jnp.arange(len(batch.images)) % 2 == jax.random.bernoulli(key).astype(jnp.int32)
-        images = jnp.where(chosen[:, None, None, None], mirrored(batch.images), batch.images)
         return batch._replace(images=jax.lax.optimization_barrier(images))  # else made anew wherever they are used
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Loss:

@@ -18,6 +18,9 @@ BLUR = 2.5 / 64  # standard deviation at most, of the image's size
 BRIGHTNESS = 0.1  # of the whole range, either way
 CONTRAST = 0.2  # e^±0.2 at most
 COLOUR = 0.06  # of each channel by itself, e^±0.06 at most
+JITTERED = 0.75  # share of the images that `jittered` changes
+WHOLE_SHIFT = 32  # they move by a 32nd of their size at most, either way
+DIMMED = 0.5  # of the lighting above
 
 
 def blur_matrix(sigma: jax.Array, size: int) -> jax.Array:
@@ -90,8 +93,35 @@ def augment(key: jax.Array, x: jax.Array) -> jax.Array:
     rows = blur_matrix(sigma, h) @ place_matrix(even[3] * SHIFT * h, zoom, upright, h)
     columns = blur_matrix(sigma, w) @ place_matrix(even[4] * SHIFT * w, zoom, u[5] < MIRRORED, w)
     x = resample(x, rows, columns)
+    return _lit(x, even[6:])
+
+
+def jittered(key: jax.Array, images: jax.Array) -> jax.Array:
+    """Images as a generative model may learn from: most of them moved by whole pixels and lit a little differently.
+
+    Nothing is blurred or scaled, which would be learned.
+
+    Args:
+      key: consumed.
+      images: uint8 [b,h,w,3].
+
+    Returns:
+      uint8 [b,h,w,3].
+    """
+    b, h, w, _ = images.shape
+    u = jax.random.uniform(key, (8, b))  # [·,b] in [0, 1)
+    same, upright = jnp.ones((b,)), jnp.zeros((b,), bool)
+    shifts = (jnp.floor(u[i] * (2 * (size // WHOLE_SHIFT) + 1)) - size // WHOLE_SHIFT for i, size in enumerate((h, w)))
+    rows, columns = (place_matrix(by, same, upright, size) for by, size in zip(shifts, (h, w), strict=True))
+    x = _lit(resample(images.astype(jnp.float32) / 255, rows, columns), DIMMED * (2 * u[3:] - 1))
+    chosen = (u[2] < JITTERED).reshape(-1, 1, 1, 1)
+    return jnp.where(chosen, jnp.round(x * 255).astype(jnp.uint8), images)
+
+
+def _lit(x: jax.Array, how: jax.Array) -> jax.Array:
+    """Images of other contrast, brightness and colours, by `how` [5,b] in [-1, 1]; within [0, 1]."""
     mean = jnp.mean(x, (1, 2, 3), keepdims=True)
-    contrast = jnp.exp(even[6] * CONTRAST).reshape(-1, 1, 1, 1)
-    bright = (even[7] * BRIGHTNESS).reshape(-1, 1, 1, 1)
-    colour = jnp.exp(even[8:11].T * COLOUR).reshape(-1, 1, 1, 3)
+    contrast = jnp.exp(how[0] * CONTRAST).reshape(-1, 1, 1, 1)
+    bright = (how[1] * BRIGHTNESS).reshape(-1, 1, 1, 1)
+    colour = jnp.exp(how[2:].T * COLOUR).reshape(-1, 1, 1, 3)
     return jnp.clip(((x - mean) * contrast + mean + bright) * colour, 0, 1)
