@@ -95,6 +95,8 @@ def test_nothing_crosses_devices(cfg):
 def test_a_closed_form_is_solved_for_both():
     cfg = MIRRORED.replace(model=Linear(image_size=16, latent_dim=3))
     task = cfg.objective.task(cfg.model, (), jnp.float32)
+    assert task.closed_form
+    assert not cfg.replace(jitter=True).objective.task(cfg.model, (), jnp.float32).closed_form
     both = WithMirrors(IMAGES)
     assert (len(both), both.shape) == (16, (16, 16, 16, 3))
     found = task.solve(IMAGES, np.arange(1, 8), ONE)["params"]["model"]

@@ -128,8 +128,8 @@ class VaeTask(Task):
 
     @property
     def closed_form(self) -> bool:
-        """Whether the model has one, of this objective: a derived task, with terms of its own, has none."""
-        return self.config.closed_form and type(self).terms is VaeTask.terms
+        """Whether the model has one, of this objective: none with jitter, or with terms of a derived task."""
+        return self.config.closed_form and not self.jitter and type(self).terms is VaeTask.terms
 
     def solve(self, images: Any, rows: np.ndarray, mesh: Mesh) -> Variables:
         """The variables at the optimum, of a model that has it in closed form."""
