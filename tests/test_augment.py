@@ -8,6 +8,8 @@ from scipy.special import ive
 
 from jvae.data import augment as augment_module
 from jvae.data.augment import augment, blur, blur_matrix, jittered, place_matrix, resample
+from jvae.models.model import to_float
+from jvae.render.tiles import to_uint8
 from jvae.runtime.hashing import random_key
 
 KEY = random_key(0)
@@ -76,7 +78,7 @@ def test_jitter_moves_by_whole_pixels(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), np.uint8)
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
     moves = {(i, j): padded[:, i : i + 64, j : j + 64] for i in range(5) for j in range(5)}
-    found = np.asarray(jittered(KEY, jnp.asarray(images)))
+    found = np.asarray(to_uint8(jittered(KEY, to_float(jnp.asarray(images)))))
     by = [[move for move, moved in moves.items() if (moved[k] == image).all()] for k, image in enumerate(found)]
     assert all(len(fitting) == 1 for fitting in by)
     assert len({move for (move,) in by}) > 15
@@ -84,9 +86,9 @@ def test_jitter_moves_by_whole_pixels(monkeypatch):
 
 def test_jitter_lights_most_images_and_each_otherwise():
     images = np.random.default_rng(0).integers(40, 200, (400, 16, 16, 3), np.uint8)
-    found = np.asarray(jax.jit(jittered)(KEY, jnp.asarray(images)))
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, jax.jit(jittered)(KEY, jnp.asarray(images)))
+    x = to_float(jnp.asarray(images))
+    found = np.asarray(to_uint8(jax.jit(jittered)(KEY, x)))
+    np.testing.assert_array_equal(found, to_uint8(jax.jit(jittered)(KEY, x)))
     changed = (found != images).any((1, 2, 3))
     assert 0.65 < changed.mean() < 0.85
     for before, after in zip(images[changed][:20], found[changed][:20], strict=True):

@@ -96,26 +96,27 @@ def augment(key: jax.Array, x: jax.Array) -> jax.Array:
     return _lit(x, even[6:])
 
 
-def jittered(key: jax.Array, images: jax.Array) -> jax.Array:
+def jittered(key: jax.Array, x: jax.Array) -> jax.Array:
     """Images as a generative model may learn from: most of them moved by whole pixels and lit a little differently.
 
     Nothing is blurred or scaled, which would be learned.
 
     Args:
       key: consumed.
-      images: uint8 [b,h,w,3].
+      x: float32 [b,h,w,3] in [0, 1].
 
     Returns:
-      uint8 [b,h,w,3].
+      As x.
     """
-    b, h, w, _ = images.shape
+    b, h, w, _ = x.shape
     u = jax.random.uniform(key, (8, b))  # [·,b] in [0, 1)
-    same, upright = jnp.ones((b,)), jnp.zeros((b,), bool)
-    shifts = (jnp.floor(u[i] * (2 * (size // WHOLE_SHIFT) + 1)) - size // WHOLE_SHIFT for i, size in enumerate((h, w)))
-    rows, columns = (place_matrix(by, same, upright, size) for by, size in zip(shifts, (h, w), strict=True))
-    x = _lit(resample(images.astype(jnp.float32) / 255, rows, columns), DIMMED * (2 * u[3:] - 1))
-    chosen = (u[2] < JITTERED).reshape(-1, 1, 1, 1)
-    return jnp.where(chosen, jnp.round(x * 255).astype(jnp.uint8), images)
+
+    def moving(u: jax.Array, size: int) -> jax.Array:
+        most = size // WHOLE_SHIFT
+        return place_matrix(jnp.floor(u * (2 * most + 1)) - most, jnp.ones((b,)), jnp.zeros((b,), bool), size)
+
+    changed = _lit(resample(x, moving(u[0], h), moving(u[1], w)), DIMMED * (2 * u[3:] - 1))
+    return jnp.where((u[2] < JITTERED).reshape(-1, 1, 1, 1), changed, x)
 
 
 def _lit(x: jax.Array, how: jax.Array) -> jax.Array:

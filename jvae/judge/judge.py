@@ -19,7 +19,7 @@ from jvae.errors import InputError, InputWarning, unknown
 from jvae.io.arrays import read_npz
 from jvae.io.fields import build, read_object
 from jvae.io.files import replacing
-from jvae.judge.net import Features, JudgeNet, Logits, init_judge
+from jvae.judge.net import MOST_BLOCKS, Features, JudgeNet, Logits, init_judge
 from jvae.judge.ranking import balanced_accuracy, roc_auc
 from jvae.models.model import Variables, to_float
 from jvae.runtime.hashing import random_key
@@ -29,7 +29,6 @@ FORMAT = "jvae judge 1"
 JUDGE = "judge.npz"  # in a run directory
 BATCH = 128
 SOFT = 1.5 / 64  # standard deviation of a blur such as a VAE's, of the image's size
-MOST_BLOCKS = 64  # at a resolution
 LARGEST = 4096  # pixels of an image's side
 MEASURES = ("accuracy", "balanced", "auc")
 COLUMNS = ("n", "share", "majority", *MEASURES, *(f"soft {name}" for name in MEASURES))
@@ -178,7 +177,7 @@ class Judge:
         if tuple(self.scores.index) != self.attribute_names or not set(COLUMNS) <= set(self.scores.columns):
             return "its scores are of other attributes"
         if not 0 <= self.net.blocks <= MOST_BLOCKS:
-            return f"its network has {self.net.blocks} blocks a resolution, and {MOST_BLOCKS} are the most"
+            return f"its network has {self.net.blocks} blocks after a convolution, and {MOST_BLOCKS} are the most"
         shapes = jax.eval_shape(functools.partial(init_judge, self.net), random_key(0))
         like, found = _flat(shapes), _flat(variables)
         if like.keys() != found.keys():

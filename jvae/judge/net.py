@@ -1,6 +1,8 @@
 """Images in, a logit of every attribute out: a classifier small enough to train in minutes on two cores."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,13 +13,14 @@ import jax.numpy as jnp
 from jvae.config import ModelConfig
 from jvae.errors import InputError
 from jvae.models import conv
-from jvae.models.blocks import Activate
+from jvae.models.blocks import Activate, Block
 from jvae.models.model import Variables
 
 FEATURES = 128
 LAST = 2  # convolutions of the same width, after which residual blocks may follow
 WIDTH = 128  # their channels; each before has half of the next, LEAST at least
 LEAST = 16
+MOST_BLOCKS = 64  # after a convolution
 SMALLEST = 4  # height and width at which no convolution follows
 EPSILON, MOMENTUM, SLOPE = 1e-3, 0.95, 0.1
 
@@ -48,6 +51,8 @@ class JudgeNetwork(ModelConfig):
         widths(self.image_size)
         self.check_share("dropout")
         self.check_at_least(0, "blocks")
+        if self.blocks > MOST_BLOCKS:
+            raise InputError(f"blocks={self.blocks}: {MOST_BLOCKS} are the most")
 
 
 class JudgeNet(nn.Module):
@@ -72,32 +77,23 @@ class JudgeNet(nn.Module):
         """Needs the random stream "dropout" when training."""
         x = x.astype(self.dtype) - 0.5
         all_widths, layers = widths(self.image_size), []
+
+        def activate(name: str) -> Callable[[jax.Array], jax.Array]:
+            return functools.partial(Activate(EPSILON, MOMENTUM, SLOPE, 0.0, name=name), train=train)
+
         for i, width in enumerate(all_widths):
             kernel = self.param(f"kernel_{i}", nn.initializers.he_normal(), (3, 3, x.shape[-1], width))
             x = conv.down(x, kernel.astype(self.dtype))  # [b,h/2,w/2,width]
             dropout = self.dropout if i == len(all_widths) - 1 else 0.0
             x = Activate(EPSILON, MOMENTUM, SLOPE, dropout, name=f"norm_{i}")(x, train)
             for j in range(self.blocks if len(all_widths) - i <= LAST else 0):
-                x = Block(name=f"block_{i}_{j}")(x, train)
+                x = Block(activate, name=f"block_{i}_{j}")(x)
             layers.append(x.astype(jnp.float32))
         x = x.reshape(x.shape[0], -1)
         x = nn.Dense(FEATURES, use_bias=False, dtype=self.dtype, name="dense")(x)
         x = Activate(EPSILON, MOMENTUM, SLOPE, self.dropout, name="norm")(x[:, None, None], train)
         features = x[:, 0, 0].astype(jnp.float32)  # [b,FEATURES]
         return Judgement(nn.Dense(self.attributes, name="head")(features), features, tuple(layers))
-
-
-class Block(nn.Module):
-    """x and what two 3x3 convolutions add to it, nothing at first: [b,h,w,c] to the same."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Needs the random stream "dropout" when training, and leaves nothing out."""
-        y, shape = x, (3, 3, x.shape[-1], x.shape[-1])
-        for i, init in enumerate((nn.initializers.he_normal(), nn.initializers.zeros)):
-            y = Activate(EPSILON, MOMENTUM, SLOPE, 0.0, name=f"norm_{i}")(y, train)
-            y = conv.same(y, self.param(f"kernel_{i}", init, shape).astype(x.dtype))
-        return x + y
 
 
 def widths(image_size: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jvae.models import norm
+from jvae.models import conv, norm
 from jvae.runtime.hashing import key_words
 
 
@@ -43,6 +43,26 @@ class Activate(nn.Module):
             for running, new in ((running_mean, mean), (running_var, var)):
                 running.value = self.momentum * running.value + (1 - self.momentum) * new
         return y
+
+
+class Block(nn.Module):
+    """x and what two 3x3 convolutions add to it, nothing at first: [b,h,w,c] to the same.
+
+    Attributes:
+      activate: by the `name` of a part, the part that each convolution follows, [b,h,w,c] to the same: normalisation
+        and activation.
+    """
+
+    activate: Callable[..., Callable[[jax.Array], jax.Array]]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[b,h,w,c] to the same."""
+        y, shape = x, (3, 3, x.shape[-1], x.shape[-1])
+        for i, init in enumerate((nn.initializers.he_normal(), nn.initializers.zeros)):
+            y = self.activate(name=f"norm_{i}")(y)
+            y = conv.same(y, self.param(f"kernel_{i}", init, shape).astype(x.dtype))
+        return x + y
 
 
 class Pointwise(nn.Module):

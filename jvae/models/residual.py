@@ -18,7 +18,7 @@ from jax import lax
 from jvae.config import ModelConfig
 from jvae.errors import InputError
 from jvae.models import conv, norm
-from jvae.models.blocks import Pointwise
+from jvae.models.blocks import Block, Pointwise
 from jvae.models.model import Posterior
 
 STEM = 4  # pixels a side that are one place at the first resolution
@@ -90,21 +90,6 @@ class Activate(nn.Module):
         return ACTIVATIONS[self.cfg.activation](x + bias.astype(x.dtype).reshape(1, 1, 1, -1))
 
 
-class Block(nn.Module):
-    """x and what two 3x3 convolutions add to it: [b,h,w,c] to the same."""
-
-    cfg: Residual
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[b,h,w,c] to the same."""
-        y, shape = x, (3, 3, x.shape[-1], x.shape[-1])
-        for i, init in enumerate((nn.initializers.he_normal(), nn.initializers.zeros)):
-            y = Activate(self.cfg, name=f"norm_{i}")(y)
-            y = conv.same(y, self.param(f"kernel_{i}", init, shape).astype(x.dtype))
-        return x + y
-
-
 class Enlarge(nn.Module):
     """k x k pixels of every place, [b,h,w,c] to [b,k·h,k·w,width]: an interpolation, and what sub-pixels add to it.
 
@@ -152,7 +137,7 @@ class Encoder(nn.Module):
             x = conv.space_to_depth(x, 2 if i else STEM)  # [b,h/4,w/4,48], [b,h/8,w/8,4c], …
             x = Pointwise(width, self.dtype, name=f"down_{i}")(x)
             for j in range(blocks):
-                x = Block(cfg, name=f"block_{i}_{j}")(x)
+                x = Block(functools.partial(Activate, cfg), name=f"block_{i}_{j}")(x)
         x = Activate(cfg, name="norm")(x).reshape(x.shape[0], -1)
         init = nn.initializers.zeros if self.adds else nn.initializers.lecun_normal()
         x = nn.Dense(2 * cfg.latent_dim, dtype=self.dtype, kernel_init=init, name="posterior")(x)  # [b,2d]
@@ -184,7 +169,7 @@ class Decoder(nn.Module):
                 seen = conv.space_to_depth((beside - 0.5).astype(self.dtype), STEM)
                 x = x + Pointwise(cfg.widths[0], self.dtype, name="beside")(seen)
             for j in range(cfg.blocks[i]):
-                x = Block(cfg, name=f"block_{i}_{j}")(x)
+                x = Block(functools.partial(Activate, cfg), name=f"block_{i}_{j}")(x)
             if i:
                 x = Enlarge(2, cfg.widths[i - 1], self.dtype, name=f"up_{i}")(x)
         x = Activate(cfg, name="norm")(x)

@@ -26,6 +26,7 @@ from jvae.models.model import (
     to_float,
     train_pass,
 )
+from jvae.render.tiles import to_uint8
 from jvae.training.task import Loss, Task, named, part, static
 
 WEIGHTS = ("r_loss_factor", "beta", "sigma")
@@ -161,7 +162,7 @@ class VaeTask(Task):
             chosen = jnp.arange(len(images)) % 2 == jax.random.bernoulli(key).astype(jnp.int32)
             images = jnp.where(chosen[:, None, None, None], mirrored(images), images)
         if self.jitter:
-            images = jittered(jax.random.fold_in(key, 1), images)
+            images = to_uint8(jittered(jax.random.fold_in(key, 1), to_float(images)))
         if images is batch.images:
             return batch
         return batch._replace(images=jax.lax.optimization_barrier(images))  # else made anew wherever they are used
