@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jvae.cli import analogy, morph, neighbourhood, scorecard, sheet, vectors
-from jvae.cli.flags import Figure, Grid, Motion, Trained
+from jvae.cli.flags import Faces, Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
 from jvae.latent.vectors import AttributeVectors
@@ -294,3 +294,37 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "scorecard", with_vectors, "--judge", str(judge), "--identity", "dlib")
     assert "pip install 'jvae[identity]'" in capsys.readouterr().err
+
+
+def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatch, capsys):
+    judge, out = tmp_path / "judge.npz", tmp_path / "out.png"
+    judging = untrained_judge(small_store())
+    logits = judging.logits(load(with_vectors).decode(load(with_vectors).encode(small_store().images)))
+    judging.thresholds = np.median(logits, axis=0)
+    judging.save(judge)
+    words = ["--attribute", "Smiling", "--count", "3", "--raw", "--out", str(out), "--judges", str(judge)]
+    call(monkeypatch, "edit", with_vectors, *words, "--prices", "1e9", "0")
+    said = [line for line in capsys.readouterr().out.splitlines() if "standard deviations" in line]
+    assert len(said) == 3 and all(": 0, " in line for line in said)  # nothing is worth a price of 1e9
+    size = small_store().size
+    tiles = np.asarray(Image.open(out)).reshape(3, size, 3, size, 3).swapaxes(1, 2)  # original, and two prices
+    one = load(with_vectors)
+    faces = Faces(count=3).choose(small_store(), without="Smiling")
+    np.testing.assert_array_equal(tiles[:, 0], faces.images)
+    np.testing.assert_array_equal(tiles[:, 1], one.decode(one.encode(faces.images)))
+    call(monkeypatch, "edit", with_vectors, *words, "--away", "--paint", "change", "--prices", "0")
+    gone = [line for line in capsys.readouterr().out.splitlines() if "standard deviations" in line]
+    assert {line.split(":")[0] for line in gone} <= set(
+        small_store().image_ids[small_store().attrs[:, small_store().attribute("Smiling")]]
+    )
+    for more, problem in (
+        (["--factors", "1"], "leave out --factors, --unit and --also"),
+        (["--prices", "-1"], "prices=(-1.0,) must be numbers from 0 on"),
+        (["--attribute", "Smile"], "Smile"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            call(monkeypatch, "edit", with_vectors, *words, *more)
+        assert problem in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "edit", with_vectors, *words[:-2], "--away")
+    assert "give --judges" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """`jvae edit`: faces of a store, or the face in a photograph, moved along an attribute."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,8 +12,11 @@ from jvae.cli.flags import Faces, Figure, Run, Steps
 from jvae.data.faces import NamedFaces, crop_of, open_store
 from jvae.data.packed import preprocess
 from jvae.errors import InputError
+from jvae.evaluate.edits import FACTORS as TRIED
+from jvae.evaluate.strength import PRICES, foresee
 from jvae.io.arrays import read_npy
-from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond
+from jvae.judge.judge import Judge
+from jvae.latent.attribute import UNIT_NAMES, AttributeVector, factor_names, warn_beyond
 from jvae.latent.moves import move
 from jvae.latent.trajectories import apply_vector
 from jvae.photo.eyes import find_alignment
@@ -56,6 +60,34 @@ class Photograph:
         return alignment
 
 
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """How far each face goes, chosen by judges.
+
+    Attributes:
+      judges: judges, files or run directories, that choose for each face how far it goes, instead of --factors: where
+        they see the attribute most and the rest change least.
+      prices: prices of change, a column each: at 10, an edit is worth what it shows while less than a tenth of all
+        other judgements turn over, and a face stays as it is where none is.
+      away: let them choose how to take the attribute away, from faces that have it.
+    """
+
+    judges: Many[Path] = ()
+    prices: tuple[float, ...] = PRICES
+    away: bool = False
+
+    def check(self, others: bool) -> None:
+        """Raises InputError for flags that do not go together; `others` says how far as well."""
+        if not self.judges:
+            if self != Chosen():
+                raise InputError("--prices and --away are for judges who choose how far: give --judges")
+            return
+        if others:
+            raise InputError("--judges choose how far each face goes: leave out --factors, --unit and --also")
+        if not self.prices or not all(0 <= price < np.inf for price in self.prices):
+            raise InputError(f"prices={self.prices} must be numbers from 0 on: 10 is careful, 2.5 is bold")
+
+
 def main(
     run: Run,
     attribute: str,
@@ -64,6 +96,7 @@ def main(
     data: Maybe[Path] = None,
     latents: Maybe[Path] = None,
     paint: Maybe[Literal["change", "face"]] = None,
+    chosen: Chosen = Chosen(),
     steps: Steps = Steps(),
     faces: Faces = Faces(),
     photograph: Photograph = Photograph(),
@@ -90,8 +123,9 @@ def main(
         raise InputError("--latents says where to start: leave out --photo, --images and --paint change")
     if not of_photo and data is None and latents is None:
         raise InputError("there is nothing to edit: give --data, a store of faces, or --photo, a photograph")
+    chosen.check(others=factors is not None or bool(also) or steps.unit != "unit")
     factors = factors or (PROBABILITIES if steps.unit == "probability" else OF_A_PHOTO if of_photo else FACTORS)
-    edit = _Edit(attribute, factors, _by_name(also), steps)
+    edit = _Edit(attribute, factors, _by_name(also), steps, chosen)
     if of_photo:
         _edit_photo(run, edit, data, photograph, figure, residual=paint != "face")
         return
@@ -99,42 +133,66 @@ def main(
     model = run.load()
     if latents is not None:
         z = _read_latents(latents, model)
-        chosen = NamedFaces(model.decode(z), [f"{latents.stem} {i}".removesuffix(" 0") for i in range(len(z))])
+        some = NamedFaces(model.decode(z), [f"{latents.stem} {i}".removesuffix(" 0") for i in range(len(z))])
     else:
         assert data is not None
-        chosen = faces.choose(open_store(data, model.image_size, model.data), without=attribute, crop=model.crop)
-        z = model.encode(chosen.images)
-    moved, title = edit.of(run, model, z)
+        who = {"having" if chosen.away else "without": attribute}
+        some = faces.choose(open_store(data, model.image_size, model.data), model.crop, **who)
+        z = model.encode(some.images)
+    moved, columns, title = edit.of(run, model, z, some.names, some.images if paint == "change" else None)
     if paint == "change":
-        tiles = render_residual(model.decode_fn, model.variables, chosen.images, z, moved)
+        tiles = render_residual(model.decode_fn, model.variables, some.images, z, moved)
     else:
         tiles = model.decode(moved)
     figure.save(
         out,
-        np.concatenate([chosen.images[:, None], tiles], axis=1),
-        rows=chosen.names,
-        columns=["original", *factor_names(factors, steps.unit)],
+        np.concatenate([some.images[:, None], tiles], axis=1),
+        rows=some.names,
+        columns=["original", *columns],
         title=title,
         breaks=(1,),
     )
 
 
 class _Edit(NamedTuple):
-    """What is done to latents: `also` first, then each of the factors of the attribute."""
+    """What is done to latents: `also` first, then each of the factors of the attribute, or what judges choose."""
 
     attribute: str
     factors: tuple[float, ...]
     also: dict[str, float]
     steps: Steps
+    chosen: Chosen
 
-    def of(self, run: Run, model: TrainedModel, z: np.ndarray) -> tuple[np.ndarray, str]:
-        """Latents [n,d] moved, [n,f,d], and a title."""
+    def of(
+        self, run: Run, model: TrainedModel, z: np.ndarray, names: Sequence[str], onto: np.ndarray | None
+    ) -> tuple[np.ndarray, list[str], str]:
+        """Latents [n,d] of faces called `names` moved, [n,f,d], what each move is called, and a title.
+
+        Judges look at the change as painted onto uint8 images [n,h,w,3], or, without any, at what is decoded.
+        """
         known, unit = self.steps.load(run, model), self.steps.unit
         vector = known.moving(self.attribute)
-        moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
+        if self.chosen.judges:
+            moved = self._by_judges(model, vector, z, names, onto)
+            columns, how = [f"price {price:g}" for price in self.chosen.prices], "each face as far as judges choose"
+        else:
+            moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
+            columns, how = factor_names(self.factors, unit), f"in {UNIT_NAMES[unit]}"
         warn_beyond(vector, moved)
         also = "".join(f", {name} {factor_names([factor], unit)[0]}" for name, factor in self.also.items())
-        return moved, f"{self.attribute} ({known.kind}), in {UNIT_NAMES[unit]}{also}"
+        return moved, columns, f"{self.attribute} ({known.kind}), {how}{also}"
+
+    def _by_judges(
+        self, model: TrainedModel, vector: AttributeVector, z: np.ndarray, names: Sequence[str], onto: np.ndarray | None
+    ) -> np.ndarray:
+        judges = [Judge.load(path, mesh=model.mesh) for path in self.chosen.judges]
+        step, away = vector.step("sd"), self.chosen.away
+        factors = -TRIED if away else TRIED
+        seen = foresee(model, judges, self.attribute, step, factors, z, onto, away=away)
+        own = factors[seen.choose(self.chosen.prices)]  # [n,p]
+        for name, each in zip(names, own, strict=True):
+            print(f"{name}: {', '.join(factor_names(each, 'sd'))} standard deviations")
+        return (z[:, None] + own[..., None] * step).astype(np.float32)
 
 
 def _by_name(also: tuple[str, ...]) -> dict[str, float]:
@@ -173,8 +231,9 @@ def _edit_photo(
     alignment = photograph.find(photo)
     model = run.load()
     cut = crop_of(model.config, model.data, data, photograph.crop)
-    z = model.encode(preprocess(align(photo.pixels, alignment), model.image_size, cut)[None])
-    latents, title = edit.of(run, model, z)
+    image = preprocess(align(photo.pixels, alignment), model.image_size, cut)[None]
+    z = model.encode(image)
+    latents, names, title = edit.of(run, model, z, [path.name], image if residual else None)
     if residual:
         layers = changes(model.decode_fn, model.variables, z, latents)[0]  # [f,h,w,3]
     else:
@@ -183,7 +242,6 @@ def _edit_photo(
     for layer in layers:
         edited = paste(photo.pixels, layer, alignment, cut, residual=residual)
         tiles.append(close_up(edited, alignment))
-    names = factor_names(edit.factors, edit.steps.unit)
     picture = sheet(
         np.stack(tiles)[None], columns=["original", *names], title=title, breaks=(1,), scale=1, raw=figure.raw
     )

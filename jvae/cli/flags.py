@@ -76,15 +76,15 @@ class Faces:
     count: int = 5
     seed: int = 0
 
-    def choose(self, store: PackedStore, without: str | None = None, crop: str | None = None) -> NamedFaces:
-        """The faces; those chosen at random do not have the attribute `without`, and files are cropped by `crop`.
+    def choose(self, store: PackedStore, crop: str | None = None, **who: str) -> NamedFaces:
+        """The faces; those chosen at random have the attribute `having` or lack `without`; files are cropped by `crop`.
 
         Raises:
           InputError: see `jvae.data.faces`.
         """
         if self.images:
             return find_faces(store, self.images, crop)
-        return pick_faces(store, self.count, split=self.split, without=without, seed=self.seed)
+        return pick_faces(store, self.count, split=self.split, seed=self.seed, **who)
 
 
 @dataclasses.dataclass(frozen=True)

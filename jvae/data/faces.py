@@ -80,7 +80,13 @@ def find_faces(store: PackedStore, wanted: Sequence[str], crop: str | None = Non
 
 
 def pick_faces(
-    store: PackedStore, count: int, *, split: str | None = "test", without: str | None = None, seed: int = 0
+    store: PackedStore,
+    count: int,
+    *,
+    split: str | None = "test",
+    without: str | None = None,
+    having: str | None = None,
+    seed: int = 0,
 ) -> NamedFaces:
     """Up to `count` faces chosen by chance, in the store's order.
 
@@ -89,6 +95,7 @@ def pick_faces(
       count: at least 1; there may be fewer.
       split: None is the whole store.
       without: an attribute the faces shall not have.
+      having: one that they shall have.
       seed: of the choice.
 
     Raises:
@@ -97,10 +104,11 @@ def pick_faces(
     if count < 1:
         raise InputError(f"count={count} must be at least 1")
     rows = store.indices(split)
-    if without is not None:
-        rows = rows[~store.attrs[rows, store.attribute(without)]]
-        if not len(rows):
-            raise InputError(f"everybody in {split or 'the store'} has {without}: name faces with --images")
+    for name, who, there in ((without, "everybody", False), (having, "nobody", True)):
+        if name is not None:
+            rows = rows[store.attrs[rows, store.attribute(name)] == there]
+            if not len(rows):
+                raise InputError(f"{who} in {split or 'the store'} has {name}: name faces with --images")
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
     return NamedFaces(store.read(rows), [str(name) for name in store.image_ids[rows]])
 

@@ -11,6 +11,8 @@ import numpy as np
 from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.evaluate.similarity import ssim
+from jvae.evaluate.strength import PRICES, foresee
+from jvae.judge.judge import Judge
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
@@ -104,7 +106,7 @@ class Edit(NamedTuple):
 
     def hits_at(self, leakage: float = MOST_LEAKAGE) -> float:
         """The largest share of hits among the factors that leak no more than this."""
-        return float(self.hits[self.leakage <= leakage].max())
+        return float(self.hits[self.leakage <= leakage].max(initial=0))
 
     def leakage_at(self, hits: float = WANTED_HITS) -> float:
         """The leakage where the hits reach a share, between two factors by a line; NaN where they never do."""
@@ -128,8 +130,13 @@ def judge_edits(
     faces: int = 64,
     factors: np.ndarray = FACTORS,
     photographs: np.ndarray | None = None,
+    choosers: Sequence[Judge] = (),
+    prices: Sequence[float] | np.ndarray = PRICES,
 ) -> dict[str, Edit]:
     """Edits faces without an attribute by its vector, factor after factor, and has the judge look at them.
+
+    With choosers, other judges, each face is moved by a factor of its own, as `jvae.evaluate.strength` chooses it of
+    all, at each price: then `factors` in what is returned are the prices.
 
     Decoding and judging are one compiled call an attribute: no picture leaves the device.
 
@@ -145,6 +152,8 @@ def judge_edits(
       factors: [f], the first is 0, in standard deviations along the vector.
       photographs: uint8 [n,h,w,3] of the same faces: what the edit changes is painted onto them, as by
         `jvae.render.residual`, and judged there; None judges what is decoded.
+      choosers: judges that choose each face's factor, not `judge` itself; none moves all faces by the same factors.
+      prices: [p], from the highest on, what it costs that other judgements turn over.
 
     Returns:
       attribute -> what its edit did; without those of which no face was left to edit.
@@ -169,12 +178,13 @@ def judge_edits(
             continue
         start = spread(without, faces)
         size = -(-faces // model.mesh.size) * model.mesh.size
+        step = np.asarray(vectors[name].step("sd"), np.float32)
         seen = _judge(
             (model.variables, judge.variables),
             put_rows(z.astype(np.float32, copy=False), start, size, model.mesh),
             None if photographs is None else put_rows(photographs, start, size, model.mesh),
             len(start),
-            np.asarray(vectors[name].step("sd"), np.float32),
+            step,
             np.asarray(factors, np.float32),
             np.asarray(judge.thresholds, np.float32),
             functions=(model.decode_fn, judge.logits_fn, judge.features_fn),
@@ -184,15 +194,21 @@ def judge_edits(
         there = ~said[:, 0, it]
         if not there.any():
             continue
-        said, drift, moved, alike = (value[there] for value in (said, drift, moved, alike))
-        flips = (said != said[:, :1]).mean(0)  # [f,a]
+        turned = said != said[:, :1]
+        looked = (said, turned, drift, moved, alike)
+        if choosers:
+            onto = None if photographs is None else photographs[start]
+            own = foresee(model, choosers, name, step, factors, z[start], onto).choose(prices)  # [n,p]
+            looked = tuple(value[np.arange(len(start))[:, None], own] for value in looked)
+        said, turned, drift, moved, alike = (value[there] for value in looked)
+        flips = turned.mean(0)  # [f,a]
         others = columns[columns != it]
         found[name] = Edit(
             faces=len(said),
             hits=said[:, :, it].mean(0),
             flips=flips[:, columns],
-            leakage=flips[:, others].mean(1) if len(others) else np.zeros(len(factors)),
-            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.zeros(len(factors)),
+            leakage=flips[:, others].mean(1) if len(others) else np.zeros(len(flips)),
+            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.zeros(len(flips)),
             moved=moved.mean(0),
             ssim=alike.mean(0),
         )

@@ -191,6 +191,14 @@ class Judge:
         return None
 
 
+def reading(judge: Judge, names: Sequence[str]) -> tuple[Variables, np.ndarray, np.ndarray]:
+    """What reads attributes off a judge: its variables, int [a], the columns of its logits, and float32 [a], from which
+    logits on they are there. Raises `InputError` where it does not know one.
+    """
+    columns = np.array([judge.attribute(name) for name in names])
+    return judge.variables, columns, judge.thresholds[columns].astype(np.float32)
+
+
 def batched_logits(
     logits_fn: Logits, variables: Variables, images: np.ndarray, rows: np.ndarray, mesh: Mesh, *, soft: bool = False
 ) -> np.ndarray:
