@@ -126,6 +126,10 @@ def test_probabilities_are_those_of_the_vectors(known):
     assert set(found) >= {"Male", "Young"} and all(0 <= share <= 1 for share in found.values())
     there = move(z[None].astype(np.float32), known.of_kind("lda"), {"Male": 0.9}, "probability")[0]
     assert chances(there, known.of_kind("lda"))["Male"] == pytest.approx(0.9, abs=1e-3)
+    wanted = {"Male": 0.9, "Smiling": 0.2, "Young": 0.6}  # together, though the shift of each changes the others
+    there = move(z[None].astype(np.float32), known, wanted, "probability")[0]
+    assert {name: chances(there, known)[name] for name in wanted} == pytest.approx(wanted, abs=1e-3)
+    np.testing.assert_array_equal(move(z[None], known, {}, "probability"), z[None])
 
 
 def test_the_picture_is_the_original_with_the_change(studio, model):

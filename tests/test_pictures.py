@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jvae.cli import analogy, morph, neighbourhood, scorecard, sheet, vectors
+from jvae.cli import analogy, edit, morph, neighbourhood, scorecard, sheet, vectors
 from jvae.cli.flags import Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
+from jvae.latent.moves import chances
 from jvae.latent.vectors import AttributeVectors
 from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
@@ -144,6 +145,19 @@ def test_neighbourhood(with_vectors, recon, tmp_path, monkeypatch):
     np.testing.assert_array_equal(found[1, 0], originals[0])
     assert (found[[0, 2], 0] == 255).all()
     np.testing.assert_allclose(found[1, 2], decoded[0], atol=1)
+
+
+def test_edits_to_probabilities_of_several_attributes_show_them_all(with_vectors, tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(edit, "warn_beyond", lambda vector, z: moved.append(z))
+    flags = f"--images {A} --attribute Smiling --factors .25 .75 --also Male=.9 Young=.3 --unit probability"
+    call(monkeypatch, "edit", with_vectors, *flags.split(), "--out", str(tmp_path / "a.png"))
+    known = AttributeVectors.load(with_vectors / "vectors.npz")
+    read = [{name: chances(z, known)[name] for name in ("Smiling", "Male", "Young")} for z in moved[0][0]]
+    expected = [{"Smiling": share, "Male": 0.9, "Young": 0.3} for share in (0.25, 0.75)]
+    assert read == [pytest.approx(each, abs=1e-3) for each in expected]
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "edit", with_vectors, *flags.split(), "--also", "Smiling=.5")
 
 
 def test_labelled_pictures_go_to_the_run(with_vectors):

@@ -13,7 +13,7 @@ from jvae.data.packed import preprocess
 from jvae.errors import InputError
 from jvae.io.arrays import read_npy
 from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond
-from jvae.latent.moves import move
+from jvae.latent.moves import move, move_to
 from jvae.latent.trajectories import apply_vector
 from jvae.photo.eyes import find_alignment
 from jvae.photo.frame import Alignment, Photo, align, alignment_by_eyes, close_up, paste, read_photo, save_photo
@@ -120,7 +120,7 @@ def main(
 
 
 class _Edit(NamedTuple):
-    """What is done to latents: `also` first, then each of the factors of the attribute."""
+    """What is done to latents: `also` first, then each of the factors of the attribute; probabilities at once."""
 
     attribute: str
     factors: tuple[float, ...]
@@ -131,7 +131,11 @@ class _Edit(NamedTuple):
         """Latents [n,d] moved, [n,f,d], and a title."""
         known, unit = self.steps.load(run, model), self.steps.unit
         vector = known.moving(self.attribute)
-        moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
+        if unit == "probability":
+            along = [*map(known.moving, self.also), vector]
+            moved = move_to(z, along, [(*self.also.values(), factor) for factor in self.factors])
+        else:
+            moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
         warn_beyond(vector, moved)
         also = "".join(f", {name} {factor_names([factor], unit)[0]}" for name, factor in self.also.items())
         return moved, f"{self.attribute} ({known.kind}), in {UNIT_NAMES[unit]}{also}"
