@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jvae.cli import analogy, edit, morph, neighbourhood, scorecard, sheet, vectors
+from jvae.cli import analogy, edit, morph, neighbourhood, sample, scorecard, sheet, vectors
 from jvae.cli.flags import Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
 from jvae.latent.moves import chances
+from jvae.latent.priors import standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
@@ -56,6 +57,8 @@ def test_vectors_count_mirror_images_as_the_run_did_unless_told(with_vectors, tm
     assert np.abs(both.totals.z - plain.totals.z).max() > 0
     with pytest.raises(InputError, match="--stop book is the book's procedure, which mirrors no images"):
         vectors.main(trained, stop="book", label="Male", mirror="yes")
+    with pytest.raises(InputError, match="batch_size=0 must be at least 1"):
+        vectors.main(trained, batch_size=0)
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +233,38 @@ def test_samples_of_every_prior(with_vectors, tmp_path, monkeypatch):
     for one, other in ((normal, without), (aggregate, vectors), (mixture, data)):  # by default the best there is
         np.testing.assert_array_equal(one, other)
     assert (normal != aggregate).any() and (aggregate != mixture).any()
+
+
+def test_a_mixture_is_fitted_to_faces_from_all_over_the_training_split(run, monkeypatch, tmp_path):
+    fitted, store = [], small_store()
+    monkeypatch.setattr(sample, "MOST", 3)
+    monkeypatch.setattr(sample.priors, "mixture", lambda z, *args, **more: fitted.append(z) or standard_normal(6))
+    call(monkeypatch, "sample", run, "--out", str(tmp_path / "a.png"))
+    train = store.indices("train")
+    some = store.read(train[[0, round((len(train) - 1) / 2), -1]])
+    np.testing.assert_allclose(fitted[0], load(run).encode(some), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sample --temperature nan", "temperature=nan must be a finite number of at least 0"),
+        ("sample --temperature -1", "temperature=-1.0 must be a finite number"),
+        ("sample --seed -1", "seed=-1 must lie between 0 and 4294967295"),
+        ("sample --seed 4294967296 --components 2", "seed=4294967296 must lie"),
+        ("traverse --reach inf", "reach=inf above 0, and finite"),
+        ("traverse --seed -1", "seed=-1 must lie"),
+        (f"posterior --images {A} --seed -1", "seed=-1 must lie"),
+        ("vectors --seed -1", "seed=-1 must lie"),
+        ("vectors --stop book --label Male --seed -1", "seed=-1 must lie"),
+    ],
+)
+def test_numbers_that_cannot_be_are_one_line_and_nothing_is_written(run, words, said, tmp_path, monkeypatch, capsys):
+    command, *flags = words.split()
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, command, run, *flags, "--out", str(out := tmp_path / "a.png"))
+    shown = capsys.readouterr().err
+    assert said in shown and shown.count("\n") == 1 and not out.exists()
 
 
 def test_a_mixture_needs_faces(run, monkeypatch, capsys):
