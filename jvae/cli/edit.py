@@ -86,8 +86,13 @@ def main(
     of_photo = photograph.photo is not None
     if not of_photo and photograph != Photograph():
         raise InputError("--eyes, --face and --crop are of a photograph: give --photo, too")
-    if latents is not None and (of_photo or faces.images or paint == "change"):
-        raise InputError("--latents says where to start: leave out --photo, --images and --paint change")
+    if latents is not None and (of_photo or data is not None or faces != Faces() or paint == "change"):
+        raise InputError(
+            "--latents says where to start: leave out --photo, --data, --images and what else chooses faces, and "
+            "--paint change"
+        )
+    if of_photo and faces != Faces():
+        raise InputError("--photo says which face to edit: leave out --images, --split, --count and --seed")
     if not of_photo and data is None and latents is None:
         raise InputError("there is nothing to edit: give --data, a store of faces, or --photo, a photograph")
     factors = factors or (PROBABILITIES if steps.unit == "probability" else OF_A_PHOTO if of_photo else FACTORS)
@@ -146,6 +151,8 @@ def _by_name(also: tuple[str, ...]) -> dict[str, float]:
     found = {}
     for each in also:
         name, _, factor = each.rpartition("=")
+        if name in found:
+            raise InputError(f"--also {' '.join(also)}: gives {name} twice")
         try:
             found[name] = float(factor)
         except ValueError:
@@ -169,8 +176,10 @@ def _edit_photo(
     path = photograph.photo
     assert path is not None
     out = figure.path(run, f"{path.stem}-{edit.attribute}")
-    if out.exists() and path.exists() and out.samefile(path):
-        raise InputError(f"--out {out} is the photograph itself: write elsewhere")
+    beside = out.with_name(f"{out.stem}-sheet.png")
+    for written in (out, beside):
+        if written.exists() and path.exists() and written.samefile(path):
+            raise InputError(f"--out {out} writes {written}, which is the photograph itself: write elsewhere")
     if photograph.eyes is not None and photograph.face is not None:
         raise InputError("--eyes and --face are two ways to say which face: give one")
     photo = read_photo(path)
@@ -191,6 +200,6 @@ def _edit_photo(
     picture = sheet(
         np.stack(tiles)[None], columns=["original", *names], title=title, breaks=(1,), scale=1, raw=figure.raw
     )
-    save_png(out.with_name(f"{out.stem}-sheet.png"), picture)
+    save_png(beside, picture)
     save_photo(out, edited, photo.profile)
-    print(f"wrote {out} with {edit.attribute} {names[-1]}, and {out.stem}-sheet.png with all factors")
+    print(f"wrote {out} with {edit.attribute} {names[-1]}, and {beside.name} with all factors")
