@@ -16,6 +16,7 @@ from jvae.cli import analogy, edit, morph, neighbourhood, sample, scorecard, she
 from jvae.cli.flags import Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
+from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances
 from jvae.latent.priors import standard_normal
 from jvae.latent.vectors import AttributeVectors
@@ -150,6 +151,21 @@ def test_neighbourhood(with_vectors, recon, tmp_path, monkeypatch):
     np.testing.assert_allclose(found[1, 2], decoded[0], atol=1)
 
 
+def test_a_neighbourhood_moves_what_it_keeps_to_probabilities(with_vectors, recon, tmp_path, monkeypatch):
+    out, grids = tmp_path / "a.png", []
+    monkeypatch.setattr(neighbourhood, "warn_beyond", lambda vector, z: grids.append(z))
+    flags = f"--face {A} --x Male --y Young --keep Male Smiling --unit probability --raw --out {out}"
+    call(monkeypatch, "neighbourhood", with_vectors, *flags.split())
+    known = AttributeVectors.load(with_vectors / "vectors.npz", Kind("conditional", keep=("Male", "Smiling")))
+    read = [[chances(z, known) for z in row] for row in grids[0]]
+    shares = edit.PROBABILITIES
+    assert [each["Male"] for each in read[3]] == pytest.approx(shares, abs=1e-3)
+    assert [row[3]["Young"] for row in read] == pytest.approx(shares, abs=1e-3)
+    z = load(with_vectors).encode(recon[1][:1])[0]
+    row = np.argmin(np.abs(np.subtract(shares, chances(z, known)["Young"])))
+    np.testing.assert_array_equal(tiles(out, 7, 8)[row, 0], recon[1][0])  # the face itself, beside what is likest it
+
+
 def test_edits_to_probabilities_of_several_attributes_show_them_all(with_vectors, tmp_path, monkeypatch):
     moved = []
     monkeypatch.setattr(edit, "warn_beyond", lambda vector, z: moved.append(z))
@@ -193,6 +209,9 @@ def test_wrong_files_are_refused_before_the_run_is_opened(main, faces, tmp_path)
             main(trained, **faces, motion=Motion(movie=tmp_path / "a.avi"))
         with pytest.raises(InputError, match="at least"):
             main(trained, **faces, motion=Motion(frames=0))
+    if main in (sheet.main, analogy.main):
+        with pytest.raises(InputError, match="--even is for the movie, as the grid is evenly spaced in latents"):
+            main(trained, **faces, motion=Motion(even=True))
 
 
 def test_traversals(run, tmp_path, monkeypatch):
