@@ -272,8 +272,7 @@ class Config(Settings):
         for name, kind in zip(("model", "objective", "optimizer", "loop"), parts, strict=True):
             if not isinstance(value := getattr(self, name), kind):
                 raise InputError(f"{name}={value!r}: must be a {kind.__name__}, such as that of a preset")
-        if not 0 <= self.seed:
-            raise InputError(f"seed={self.seed}: must be 0 or more")
+        check_seed(self.seed)
 
     def replace(self, **changes: Any) -> "Config":
         """This config with `changes`, by the name of a part or of any setting of a part: `replace(latent_dim=64)`.
@@ -299,6 +298,13 @@ class Config(Settings):
         if name not in known:
             raise unknown("setting", name, tuple(known))
         return known[name]
+
+
+def check_seed(seed: int) -> int:
+    """A seed as it is; raises `InputError` unless it fits the 32 bits that draws depend on."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed} must lie between 0 and {2**32 - 1}")
+    return seed
 
 
 PARTS = ("loop", "optimizer", "objective", "model")  # where two have a setting of one name, the later one is meant

@@ -129,7 +129,7 @@ class TrainedModel:
         Args:
           images: uint8 [n,h,w,3], which may be a memory map.
           latent: "mean" for the posterior's mean, "sample" for one sample from it.
-          seed: seed of the samples; the sample of image i depends on it and on i alone.
+          seed: seed of the samples; the sample of image i depends on it and on i alone, whichever `rows` are taken.
           rows: int [m], or a mask, of the images to take; None takes all. Of several processes each reads its
             share alone.
 
@@ -141,7 +141,7 @@ class TrainedModel:
         mean, logvar = self.posterior(images, rows=rows)
         if latent == "mean" or not len(mean):
             return mean
-        index = np.arange(len(mean))
+        index = np.arange(len(mean)) if rows is None else np.asarray(row_numbers(rows, len(images)))
         return np.asarray(sample_rows(random_key(seed), *jax.device_put((index, mean, logvar))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -154,12 +154,17 @@ class TrainedModel:
           uint8 [...,h,w,3].
 
         Raises:
-          InputError: the last axis is not d.
+          InputError: the last axis is not d, or a number is not finite, which would be a black picture.
         """
         z = np.asarray(z, np.float32)
         if z.ndim < 1 or z.shape[-1] != self.latent_dim:
             raise InputError(f"latents must be [...,{self.latent_dim}], not {z.shape}")
         rows = z.reshape(-1, self.latent_dim)
+        if bad := int((~np.isfinite(rows)).any(1).sum()):
+            raise InputError(
+                f"{bad:,} of {len(rows):,} latents are not finite numbers, which no picture shows: the factors are too "
+                "large, or the run is broken"
+            )
         size = max(len(rows), 1) if len(rows) <= ONE_CALL else BATCH
         tiles = self._mapped(functools.partial(decode_tiles, decode_fn=self.decode_fn), rows, size=size)
         return tiles.reshape(*z.shape[:-1], *tiles.shape[1:])

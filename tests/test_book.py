@@ -115,6 +115,13 @@ def test_nobody_or_everybody():
         book_statistics(model, images, has, np.flatnonzero(has), label="Young")
 
 
+@pytest.mark.parametrize("size", [0, -5])
+def test_batches_hold_an_image_at_least(size):
+    images, has = faces(n=20)
+    with pytest.raises(InputError, match=f"batch_size={size} must be at least 1"):
+        book_statistics(LinearModel(), images, has, np.arange(20), label="Bald", batch_size=size, limit=1)
+
+
 def test_sampled_latents_differ_between_epochs():
     images, has = faces(n=400)
     model = LinearModel()

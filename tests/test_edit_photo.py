@@ -116,6 +116,8 @@ def test_the_face_is_looked_for(run, monkeypatch, capsys):
         ((*EYES[:3], "900", "186"), "the eye 900 186 lies outside of me.jpg, which is 500x400 pixels"),
         ((*EYES, "--factors", "nan"), "factors must be one or more finite numbers"),
         ((*EYES, "--photo", "nobody.jpg"), "there is no file nobody.jpg"),
+        ((*EYES, "--count", "3"), "--photo says which face to edit: leave out --images, --split, --count and --seed"),
+        ((*EYES, "--images", "a"), "--photo says which face to edit"),
     ],
 )
 def test_mistakes_are_one_line(run, args, message, monkeypatch, capsys):
@@ -129,6 +131,11 @@ def test_the_photograph_is_not_overwritten(run, monkeypatch, capsys):
     (run / "me.png").write_bytes(encode(picture(0, 500, 400), "PNG"))
     assert edit(run, *EYES, "--photo", run / "me.png", "--out", run / "me.png", monkeypatch=monkeypatch) == 2
     assert "is the photograph itself" in capsys.readouterr().err
+    (run / "me.png").rename(mine := run / "me-sheet.png")
+    before = mine.read_bytes()
+    assert edit(run, *EYES, "--photo", mine, "--out", run / "me.png", monkeypatch=monkeypatch) == 2
+    assert f"writes {mine}, which is the photograph itself" in capsys.readouterr().err
+    assert mine.read_bytes() == before and not (run / "me.png").exists()
 
 
 def test_what_is_edited_must_be_said(run, monkeypatch, capsys):

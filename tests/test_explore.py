@@ -28,7 +28,7 @@ from jvae.latent.encoding import attribute_statistics
 from jvae.latent.groups import GROUPS, grouped
 from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances, move
-from jvae.latent.vectors import AttributeVectors, Origin
+from jvae.latent.vectors import AttributeVectors, Learned, Origin
 from jvae.photo.frame import alignment_by_eyes, close_up
 from jvae.runtime.hashing import random_key
 from jvae.trained import TrainedModel
@@ -126,6 +126,10 @@ def test_probabilities_are_those_of_the_vectors(known):
     assert set(found) >= {"Male", "Young"} and all(0 <= share <= 1 for share in found.values())
     there = move(z[None].astype(np.float32), known.of_kind("lda"), {"Male": 0.9}, "probability")[0]
     assert chances(there, known.of_kind("lda"))["Male"] == pytest.approx(0.9, abs=1e-3)
+    wanted = {"Male": 0.9, "Smiling": 0.2, "Young": 0.6}  # together, though the shift of each changes the others
+    there = move(z[None].astype(np.float32), known, wanted, "probability")[0]
+    assert {name: chances(there, known)[name] for name in wanted} == pytest.approx(wanted, abs=1e-3)
+    np.testing.assert_array_equal(move(z[None], known, {}, "probability"), z[None])
 
 
 def test_the_picture_is_the_original_with_the_change(studio, model):
@@ -215,6 +219,17 @@ def test_a_photograph_is_painted_where_the_face_is(studio):
         studio.from_photo(key, (999.0, 0.0, 1.0, 1.0))
 
 
+def test_learned_vectors_can_be_chosen_where_there_are_some(studio, app, known):
+    assert "learned" not in json.loads(app.setup({}).body)["kinds"]
+    own = np.random.default_rng(0).normal(size=(len(known.attribute_names), 6))
+    studio.known = known.with_learned(Learned(own, ())).of_kind("learned")
+    setup = json.loads(app.setup({}).body)
+    assert setup["kind"] == "learned" and "learned" in setup["kinds"] and setup["kinds"].count("balanced") == 1
+    ask = Ask(studio.sample(0), Look(MOVED, kind=setup["kind"]))
+    moved = move(studio.base(ask)[None], studio.known, MOVED, "sd")
+    np.testing.assert_array_equal(studio.show(ask)[0], studio.model.decode(moved)[0])
+
+
 def test_old_photographs_make_room(studio, monkeypatch):
     first = studio.photos.add(photograph(), "one.png")
     monkeypatch.setattr(photos_module, "KEPT", 1.5 * len(photograph()))
@@ -286,8 +301,11 @@ def test_the_command_of_a_photograph(studio, run, model, monkeypatch):
     [
         ("--also Smiling", "--also Smiling: must be NAME=FACTOR"),
         ("--also Smilling=1", "did you mean Smiling"),
+        ("--also Smiling=1 Young=1 Smiling=2", "gives Smiling twice"),
         ("--latents none.npy", "there is no file none.npy"),
         ("--latents z.npy --images a", "--latents says where to start"),
+        ("--latents z.npy --data .", "--latents says where to start"),
+        ("--latents z.npy --split train", "--latents says where to start"),
         ("--latents z.npy", "z.npy holds float64 [1, 3]: latents are finite numbers [n,6]"),
     ],
 )
@@ -295,7 +313,8 @@ def test_mistakes_of_edit_are_one_line(run, model, words, message, monkeypatch, 
     monkeypatch.setattr(trained, "load", lambda path: model)
     monkeypatch.chdir(run)
     np.save("z.npy", np.zeros(3))
-    line = f"jvae edit --run . --data {small_store().path} --attribute Male {words}"
+    data = "" if "--latents" in words else f"--data {small_store().path}"
+    line = f"jvae edit --run . {data} --attribute Male {words}"
     monkeypatch.setattr(sys, "argv", line.split())
     with pytest.raises(SystemExit):
         jvae()

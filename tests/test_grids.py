@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from jvae.errors import InputError
 from jvae.latent.grids import analogy, between_four, j_diagram, neighbourhood
@@ -71,6 +74,23 @@ def test_neighbourhood(unit):
         np.testing.assert_allclose(found[i, j], z + y[i] * vy.step(unit) + x[j] * vx.step(unit), atol=1e-6)
     np.testing.assert_array_equal(found[1], apply_vector(z[None], vx, x, unit)[0])
     np.testing.assert_array_equal(found[:, 1], apply_vector(z[None], vy, y, unit)[0])
+
+
+def test_a_neighbourhood_of_probabilities_is_what_its_labels_say():
+    vx, vy = (dataclasses.replace(vector(seed=s), slope=2.0, intercept=0.5 - s) for s in (0, 5))
+    z, x, y = latents(1)[0], np.array([0.01, 0.3, 0.99]), np.array([0.1, 0.9])
+    assert abs(vx.unit @ vy.unit) > 0.1  # so that each shift along one changes what the other reads
+    found = neighbourhood(z, vx, vy, x, y, "probability")
+    for attribute, labels in ((vx, np.stack([x] * 2)), (vy, np.stack([y] * 3, axis=1))):
+        read = expit(attribute.slope * (found @ attribute.unit) + attribute.intercept)
+        np.testing.assert_allclose(read, labels, atol=1e-6)
+    aside = np.linalg.svd([vx.unit, vy.unit])[2][2:]  # [4,d]
+    np.testing.assert_allclose((found - z) @ aside.T, 0, atol=1e-6)  # by the shortest way
+    for other in (vx, dataclasses.replace(vx, vector=-2 * vx.vector)):
+        with pytest.raises(InputError, match="the vectors of Eyeglasses and Eyeglasses do not point different ways"):
+            neighbourhood(z, vx, other, x, y, "probability")
+    with pytest.raises(InputError, match="must lie between 0 and 1"):
+        neighbourhood(z, vx, vy, x, [0, 0.5], "probability")
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=6, max_size=6))

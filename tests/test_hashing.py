@@ -6,9 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jvae.errors import InputError
 from jvae.runtime.hashing import key_words, mix, random_key, shuffle
 
 WORDS = jnp.array([123456789, 987654321], jnp.uint32)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_that_a_key_cannot_hold_is_refused(seed):
+    with pytest.raises(InputError, match=f"seed={seed} must lie between 0 and 4294967295"):
+        random_key(seed)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 23, 1000, 4097])

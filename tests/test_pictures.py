@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jvae.cli import analogy, morph, neighbourhood, scorecard, sheet, vectors
+from jvae.cli import analogy, edit, morph, neighbourhood, sample, scorecard, sheet, vectors
 from jvae.cli.flags import Faces, Figure, Grid, Motion, Trained
 from jvae.cli.main import main as jvae
 from jvae.errors import InputError
+from jvae.latent.kinds import Kind
+from jvae.latent.moves import chances
+from jvae.latent.priors import standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.trained import load
 from jvae.training.checkpoint import Checkpoints
@@ -55,6 +58,8 @@ def test_vectors_count_mirror_images_as_the_run_did_unless_told(with_vectors, tm
     assert np.abs(both.totals.z - plain.totals.z).max() > 0
     with pytest.raises(InputError, match="--stop book is the book's procedure, which mirrors no images"):
         vectors.main(trained, stop="book", label="Male", mirror="yes")
+    with pytest.raises(InputError, match="batch_size=0 must be at least 1"):
+        vectors.main(trained, batch_size=0)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +151,34 @@ def test_neighbourhood(with_vectors, recon, tmp_path, monkeypatch):
     np.testing.assert_allclose(found[1, 2], decoded[0], atol=1)
 
 
+def test_a_neighbourhood_moves_what_it_keeps_to_probabilities(with_vectors, recon, tmp_path, monkeypatch):
+    out, grids = tmp_path / "a.png", []
+    monkeypatch.setattr(neighbourhood, "warn_beyond", lambda vector, z: grids.append(z))
+    flags = f"--face {A} --x Male --y Young --keep Male Smiling --unit probability --raw --out {out}"
+    call(monkeypatch, "neighbourhood", with_vectors, *flags.split())
+    known = AttributeVectors.load(with_vectors / "vectors.npz", Kind("conditional", keep=("Male", "Smiling")))
+    read = [[chances(z, known) for z in row] for row in grids[0]]
+    shares = edit.PROBABILITIES
+    assert [each["Male"] for each in read[3]] == pytest.approx(shares, abs=1e-3)
+    assert [row[3]["Young"] for row in read] == pytest.approx(shares, abs=1e-3)
+    z = load(with_vectors).encode(recon[1][:1])[0]
+    row = np.argmin(np.abs(np.subtract(shares, chances(z, known)["Young"])))
+    np.testing.assert_array_equal(tiles(out, 7, 8)[row, 0], recon[1][0])  # the face itself, beside what is likest it
+
+
+def test_edits_to_probabilities_of_several_attributes_show_them_all(with_vectors, tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(edit, "warn_beyond", lambda vector, z: moved.append(z))
+    flags = f"--images {A} --attribute Smiling --factors .25 .75 --also Male=.9 Young=.3 --unit probability"
+    call(monkeypatch, "edit", with_vectors, *flags.split(), "--out", str(tmp_path / "a.png"))
+    known = AttributeVectors.load(with_vectors / "vectors.npz")
+    read = [{name: chances(z, known)[name] for name in ("Smiling", "Male", "Young")} for z in moved[0][0]]
+    expected = [{"Smiling": share, "Male": 0.9, "Young": 0.3} for share in (0.25, 0.75)]
+    assert read == [pytest.approx(each, abs=1e-3) for each in expected]
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "edit", with_vectors, *flags.split(), "--also", "Smiling=.5")
+
+
 def test_labelled_pictures_go_to_the_run(with_vectors):
     run, small = with_vectors, Grid(2, 2)
     trained = Trained(run, small_store().path)
@@ -176,6 +209,9 @@ def test_wrong_files_are_refused_before_the_run_is_opened(main, faces, tmp_path)
             main(trained, **faces, motion=Motion(movie=tmp_path / "a.avi"))
         with pytest.raises(InputError, match="at least"):
             main(trained, **faces, motion=Motion(frames=0))
+    if main in (sheet.main, analogy.main):
+        with pytest.raises(InputError, match="--even is for the movie, as the grid is evenly spaced in latents"):
+            main(trained, **faces, motion=Motion(even=True))
 
 
 def test_traversals(run, tmp_path, monkeypatch):
@@ -216,6 +252,38 @@ def test_samples_of_every_prior(with_vectors, tmp_path, monkeypatch):
     for one, other in ((normal, without), (aggregate, vectors), (mixture, data)):  # by default the best there is
         np.testing.assert_array_equal(one, other)
     assert (normal != aggregate).any() and (aggregate != mixture).any()
+
+
+def test_a_mixture_is_fitted_to_faces_from_all_over_the_training_split(run, monkeypatch, tmp_path):
+    fitted, store = [], small_store()
+    monkeypatch.setattr(sample, "MOST", 3)
+    monkeypatch.setattr(sample.priors, "mixture", lambda z, *args, **more: fitted.append(z) or standard_normal(6))
+    call(monkeypatch, "sample", run, "--out", str(tmp_path / "a.png"))
+    train = store.indices("train")
+    some = store.read(train[[0, round((len(train) - 1) / 2), -1]])
+    np.testing.assert_allclose(fitted[0], load(run).encode(some), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sample --temperature nan", "temperature=nan must be a finite number of at least 0"),
+        ("sample --temperature -1", "temperature=-1.0 must be a finite number"),
+        ("sample --seed -1", "seed=-1 must lie between 0 and 4294967295"),
+        ("sample --seed 4294967296 --components 2", "seed=4294967296 must lie"),
+        ("traverse --reach inf", "reach=inf above 0, and finite"),
+        ("traverse --seed -1", "seed=-1 must lie"),
+        (f"posterior --images {A} --seed -1", "seed=-1 must lie"),
+        ("vectors --seed -1", "seed=-1 must lie"),
+        ("vectors --stop book --label Male --seed -1", "seed=-1 must lie"),
+    ],
+)
+def test_numbers_that_cannot_be_are_one_line_and_nothing_is_written(run, words, said, tmp_path, monkeypatch, capsys):
+    command, *flags = words.split()
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, command, run, *flags, "--out", str(out := tmp_path / "a.png"))
+    shown = capsys.readouterr().err
+    assert said in shown and shown.count("\n") == 1 and not out.exists()
 
 
 def test_a_mixture_needs_faces(run, monkeypatch, capsys):

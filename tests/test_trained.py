@@ -109,6 +109,21 @@ def test_samples_spread_by_the_posterior(model):
     np.testing.assert_array_equal(z[:5], model.encode(images[:5], latent="sample", seed=1))
 
 
+def test_a_sample_is_that_of_its_row_whichever_rows_are_taken(model):
+    images = small_store().images[:20]
+    every = model.encode(images, "sample", seed=2)
+    for rows in (np.array([3, 0, 19]), [-1, 4], np.arange(20) % 3 == 1):
+        np.testing.assert_allclose(model.encode(images, "sample", seed=2, rows=rows), every[rows], atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_latents_that_no_picture_shows_are_refused(model, value):
+    z = np.zeros((2, 3, 6))
+    z[1, 2, 0] = value
+    with pytest.raises(InputError, match="1 of 6 latents are not finite numbers"):
+        model.decode(z)
+
+
 @pytest.mark.parametrize(
     "images",
     [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 16, 16, 3), np.float32), np.zeros((16, 16, 3), np.uint8)],

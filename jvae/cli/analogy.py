@@ -28,7 +28,7 @@ def main(
     """
     grid.check(2)
     out = figure.path(trained, "analogy")
-    motion.check()
+    motion.check(of_a_grid=True)
     model, store = trained.open()
     faces = find_faces(store, [a, b, c], model.crop)
     z = model.encode(faces.images)

@@ -17,7 +17,7 @@ from jvae.evaluate.strength import PRICES, foresee
 from jvae.io.arrays import read_npy
 from jvae.judge.judge import Judge
 from jvae.latent.attribute import UNIT_NAMES, AttributeVector, factor_names, warn_beyond
-from jvae.latent.moves import move
+from jvae.latent.moves import move, move_to
 from jvae.latent.trajectories import apply_vector
 from jvae.photo.eyes import find_alignment
 from jvae.photo.frame import Alignment, Photo, align, alignment_by_eyes, close_up, paste, read_photo, save_photo
@@ -119,8 +119,13 @@ def main(
     of_photo = photograph.photo is not None
     if not of_photo and photograph != Photograph():
         raise InputError("--eyes, --face and --crop are of a photograph: give --photo, too")
-    if latents is not None and (of_photo or faces.images or paint == "change"):
-        raise InputError("--latents says where to start: leave out --photo, --images and --paint change")
+    if latents is not None and (of_photo or data is not None or faces != Faces() or paint == "change"):
+        raise InputError(
+            "--latents says where to start: leave out --photo, --data, --images and what else chooses faces, and "
+            "--paint change"
+        )
+    if of_photo and faces != Faces():
+        raise InputError("--photo says which face to edit: leave out --images, --split, --count and --seed")
     if not of_photo and data is None and latents is None:
         raise InputError("there is nothing to edit: give --data, a store of faces, or --photo, a photograph")
     chosen.check(others=factors is not None or bool(also) or steps.unit != "unit")
@@ -155,7 +160,10 @@ def main(
 
 
 class _Edit(NamedTuple):
-    """What is done to latents: `also` first, then each of the factors of the attribute, or what judges choose."""
+    """What is done to latents: `also` first, then each of the factors of the attribute, or what judges choose.
+
+    Probabilities are gone to at once.
+    """
 
     attribute: str
     factors: tuple[float, ...]
@@ -172,12 +180,15 @@ class _Edit(NamedTuple):
         """
         known, unit = self.steps.load(run, model), self.steps.unit
         vector = known.moving(self.attribute)
+        columns, how = factor_names(self.factors, unit), f"in {UNIT_NAMES[unit]}"
         if self.chosen.judges:
             moved = self._by_judges(model, vector, z, names, onto)
             columns, how = [f"price {price:g}" for price in self.chosen.prices], "each face as far as judges choose"
+        elif unit == "probability":
+            along = [*map(known.moving, self.also), vector]
+            moved = move_to(z, along, [(*self.also.values(), factor) for factor in self.factors])
         else:
             moved = apply_vector(move(z, known, self.also, unit), vector, self.factors, unit)
-            columns, how = factor_names(self.factors, unit), f"in {UNIT_NAMES[unit]}"
         warn_beyond(vector, moved)
         also = "".join(f", {name} {factor_names([factor], unit)[0]}" for name, factor in self.also.items())
         return moved, columns, f"{self.attribute} ({known.kind}), {how}{also}"
@@ -200,6 +211,8 @@ def _by_name(also: tuple[str, ...]) -> dict[str, float]:
     found = {}
     for each in also:
         name, _, factor = each.rpartition("=")
+        if name in found:
+            raise InputError(f"--also {' '.join(also)}: gives {name} twice")
         try:
             found[name] = float(factor)
         except ValueError:
@@ -223,8 +236,10 @@ def _edit_photo(
     path = photograph.photo
     assert path is not None
     out = figure.path(run, f"{path.stem}-{edit.attribute}")
-    if out.exists() and path.exists() and out.samefile(path):
-        raise InputError(f"--out {out} is the photograph itself: write elsewhere")
+    beside = out.with_name(f"{out.stem}-sheet.png")
+    for written in (out, beside):
+        if written.exists() and path.exists() and written.samefile(path):
+            raise InputError(f"--out {out} writes {written}, which is the photograph itself: write elsewhere")
     if photograph.eyes is not None and photograph.face is not None:
         raise InputError("--eyes and --face are two ways to say which face: give one")
     photo = read_photo(path)
@@ -245,6 +260,6 @@ def _edit_photo(
     picture = sheet(
         np.stack(tiles)[None], columns=["original", *names], title=title, breaks=(1,), scale=1, raw=figure.raw
     )
-    save_png(out.with_name(f"{out.stem}-sheet.png"), picture)
+    save_png(beside, picture)
     save_photo(out, edited, photo.profile)
-    print(f"wrote {out} with {edit.attribute} {names[-1]}, and {out.stem}-sheet.png with all factors")
+    print(f"wrote {out} with {edit.attribute} {names[-1]}, and {beside.name} with all factors")

@@ -182,8 +182,14 @@ class Motion:
     movie: Maybe[Path] = None
     frames: int = 30
 
-    def check(self) -> None:
-        """Raises InputError where the animation could not be written; to be called before the work."""
+    def check(self, *, of_a_grid: bool = False) -> None:
+        """Raises InputError where the animation could not be written; to be called before the work.
+
+        Args:
+          of_a_grid: whether the picture is a grid, whose points `even` does not space, but the movie's alone.
+        """
+        if of_a_grid and self.even and self.movie is None:
+            raise InputError("--even is for the movie, as the grid is evenly spaced in latents: give --movie, too")
         if self.frames < 2:
             raise InputError(f"frames={self.frames} must be at least 2: both faces are frames")
         if self.movie is not None:

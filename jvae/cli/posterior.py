@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from jvae.cli.flags import Chart, Faces, Trained
+from jvae.config import check_seed
 from jvae.errors import InputError
 from jvae.render.charts import save_histograms
 from jvae.trained import mean_kl
@@ -27,6 +28,7 @@ def main(
     """
     if dims < 1:
         raise InputError(f"dims={dims} must be at least 1")
+    check_seed(faces.seed)  # of the noise too, which --images draw
     out = chart.path(trained, "posterior")
     model, store = trained.open()
     mean, logvar = model.posterior(faces.choose(store, crop=model.crop).images)

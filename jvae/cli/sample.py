@@ -6,10 +6,11 @@ from typing import Literal
 from jvae.cli.annotated import Maybe
 from jvae.cli.flags import Figure, Grid, Run, Vectors
 from jvae.data.faces import open_store
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.latent import priors
 
-MOST = 10_000  # faces to which a mixture is fitted
+MOST = 10_000  # faces to which a mixture is fitted, from all over the split
 TITLES = {
     "normal": "the prior",
     "aggregate": "the normal distribution of all latents",
@@ -41,6 +42,7 @@ def main(
       seed: seed of the draw.
     """
     grid.check(1)
+    priors.check_draw(temperature, seed)
     if (data is None and prior == "mixture") or (data is not None and prior not in (None, "mixture")):
         raise InputError("--prior mixture and --data go together: the mixture is fitted to the faces of a store")
     if prior is None:
@@ -49,7 +51,7 @@ def main(
     model = run.load()
     if data is not None:
         store = open_store(data, model.image_size, model.data)
-        latents = model.encode(store.read(store.indices("train")[:MOST]))
+        latents = model.encode(store.read(spread(store.indices("train"), MOST)))
         distribution = priors.mixture(latents, components, seed=seed)
     elif prior == "aggregate":
         distribution = priors.aggregate(Vectors().load(run, model).totals)

@@ -23,7 +23,7 @@ def main(
     """
     grid.check(2)
     out = figure.path(trained, "sheet")
-    motion.check()
+    motion.check(of_a_grid=True)
     model, store = trained.open()
     found = find_faces(store, faces, model.crop)
     z = model.encode(found.images)

@@ -1,5 +1,7 @@
 """`jvae traverse`: walks along the latent dimensions that carry most."""
 
+import math
+
 import numpy as np
 
 from jvae.cli.annotated import Maybe
@@ -27,8 +29,8 @@ def main(
       reach: distance to go on either side of 0, in standard deviations of the prior.
       start: face to start from, an image_id of the store or an image file (default: the mean of the latents).
     """
-    if dims < 1 or steps < 2 or not reach > 0:
-        raise InputError(f"dims={dims} must be at least 1, steps={steps} at least 2, reach={reach} above 0")
+    if dims < 1 or steps < 2 or not 0 < reach < math.inf:
+        raise InputError(f"dims={dims} must be at least 1, steps={steps} at least 2, reach={reach} above 0, and finite")
     out = figure.path(trained, "traversals")
     model, store = trained.open()
     mean, logvar = model.posterior(faces.choose(store, crop=model.crop).images)

@@ -94,8 +94,9 @@ def main(
     rows = store.indices(split)
     trained_so = getattr(model.config.objective, "mirror", False)
     both = label is None and (trained_so if mirror is None else mirror == "yes")
+    size = (500 if label else 512) if batch_size is None else batch_size
     origin = Origin(latent, split, stop, run.name, model.step, model.digest, data.name, mirror=both)
-    how = {"batch_size": batch_size or (500 if label else 512), "latent": latent, "seed": seed}
+    how = {"batch_size": size, "latent": latent, "seed": seed}
     with store.verified(rows):
         if label is not None:
             has = store.attrs[:, store.attribute(label)]

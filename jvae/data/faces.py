@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jvae.config import Config
+from jvae.config import Config, check_seed
 from jvae.data.decode import check_crop
 from jvae.data.decoded import DecodedStore
 from jvae.data.packed import PackedStore, preprocess
@@ -99,7 +99,7 @@ def pick_faces(
       seed: of the choice.
 
     Raises:
-      InputError: an unknown split or attribute, or nobody fits.
+      InputError: an unknown split or attribute, or nobody fits; or see `check_seed`.
     """
     if count < 1:
         raise InputError(f"count={count} must be at least 1")
@@ -109,7 +109,7 @@ def pick_faces(
             rows = rows[store.attrs[rows, store.attribute(name)] == there]
             if not len(rows):
                 raise InputError(f"{who} in {split or 'the store'} has {name}: name faces with --images")
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+    rows = np.sort(np.random.default_rng(check_seed(seed)).permutation(rows)[:count])
     return NamedFaces(store.read(rows), [str(name) for name in store.image_ids[rows]])
 
 

@@ -88,13 +88,14 @@ class App:
         """What the page is made of."""
         studio, known = self.studio, self.studio.known
         names = known.attribute_names if known else ()
+        more = ("balanced",) * bool(names) + ("learned",) * bool(known and known.learned)
         return as_json(
             {
                 "run": str(studio.run),
                 "size": studio.model.image_size,
                 "groups": grouped(names),
                 "missing": known.of_kind(Kind()).missing if known else {},
-                "kinds": [*(kind for kind in FUNCTIONS if kind != "conditional"), *(["balanced"] if names else [])],
+                "kinds": [*(kind for kind in FUNCTIONS if kind != "conditional"), *more],
                 "kind": {"conditional": "difference"}.get(known.kind.name, known.kind.name) if known else "difference",
                 "balance": known.kind.balance if known else (),
                 "keep": known.kind.keep if known else (),

@@ -15,6 +15,7 @@ from jvae.latent.statistics import Totals
 Unit = Literal["unit", "raw", "sd", "probability"]
 UNITS: tuple[str, ...] = get_args(Unit)
 UNIT_NAMES = {"unit": "unit lengths", "raw": "raw vectors", "sd": "standard deviations", "probability": "probabilities"}
+ALIKE = 1e-3  # singular value of unit vectors, up to which float32 latents tell them too badly apart
 BEYOND = 6.0  # standard deviations: one of 500 million draws from a normal distribution lies as far out
 
 
@@ -108,16 +109,53 @@ class AttributeVector:
         z, factors = np.asarray(z, np.float64), check_factors(factors)
         if unit != "probability":
             return np.broadcast_to(factors[None, :, None] * self.step(unit), (len(z), len(factors), z.shape[1]))
-        if not ((factors > 0) & (factors < 1)).all():
-            raise InputError(f"factors {factors} must lie between 0 and 1, both excluded: they are probabilities")
+        return shift_together(z, [self], factors[:, None])
+
+    def places(self, probabilities: np.ndarray) -> np.ndarray:
+        """Where along `unit` the latents with the attribute are these shares of all: [f] float64 -> [f].
+
+        Raises:
+          InputError: probabilities that are none, or along the vector the probability does not change.
+        """
+        if not ((probabilities > 0) & (probabilities < 1)).all():
+            raise InputError(f"factors {probabilities} must lie between 0 and 1, both excluded: they are probabilities")
         if not abs(self.slope) > 0:
             raise InputError(f"along the vector of {self.name} its probability does not change: use another unit")
-        there = (np.log(factors / (1 - factors)) - self.intercept) / self.slope  # [f] along `unit`
-        return (there[None] - (z @ self.unit)[:, None])[..., None] * self.unit
+        return (np.log(probabilities / (1 - probabilities)) - self.intercept) / self.slope
 
     def deviations(self, z: np.ndarray) -> np.ndarray:
         """How far latents [...,d] are from the mean of the data along the vector, in its standard deviations: [...]."""
         return np.abs(z @ self.unit - self.mean) / self.spread
+
+
+def shift_together(
+    z: np.ndarray, vectors: Sequence[AttributeVector], probabilities: Sequence[Sequence[float]] | np.ndarray
+) -> np.ndarray:
+    """What brings each latent to a probability of every one of k attributes at once, by the shortest way there.
+
+    Shifts one after the other would not: each changes what the vectors before it read, unless they are orthogonal.
+
+    Args:
+      z: latents [n,d].
+      vectors: k vectors.
+      probabilities: [f,k], where to go: a probability of each attribute.
+
+    Returns:
+      [n,f,d] float64.
+
+    Raises:
+      InputError: probabilities that are none, or vectors that point (nearly) the same way, or of which one follows from
+        the others.
+    """
+    wanted = np.stack([check_factors(each) for each in np.transpose(probabilities)])  # [k,f]
+    there = np.stack([vector.places(each) for vector, each in zip(vectors, wanted, strict=True)], axis=-1)  # [f,k]
+    units = np.stack([vector.unit for vector in vectors])  # [k,d]
+    if np.linalg.matrix_rank(units, tol=ALIKE) < len(units):
+        raise InputError(
+            f"the vectors of {' and '.join(vector.name for vector in vectors)} do not point different ways, so their "
+            "probabilities cannot be chosen apart: leave one out, or use another unit"
+        )
+    return (there[None] - (np.asarray(z, np.float64) @ units.T)[:, None]) @ np.linalg.pinv(units).T
 
 
 def check_factors(factors: Sequence[float] | np.ndarray) -> np.ndarray:

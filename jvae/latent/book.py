@@ -80,8 +80,10 @@ def book_statistics(
       report: called with `HEADER` and then each row as text.
 
     Raises:
-      InputError: nobody or everybody has the attribute, or a latent is not finite.
+      InputError: nobody or everybody has the attribute, `batch_size` is not positive, or a latent is not finite.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size} must be at least 1")
     indices = row_numbers(indices, len(images))
     if reason := one_sided(len(indices), int(has[indices].sum())):
         raise InputError(f"no vector for {label}: {reason}")

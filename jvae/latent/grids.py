@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.latent.attribute import AttributeVector, Unit, check_same_weights
+from jvae.latent.attribute import AttributeVector, Unit, check_factors, check_same_weights, shift_together
 from jvae.latent.trajectories import Decodes, Trajectory, decoded, morph
 
 
@@ -110,6 +110,8 @@ def neighbourhood(
 ) -> np.ndarray:
     """A latent shifted along two attributes at once: z + vector_x.shift(z, x) + vector_y.shift(z, y).
 
+    With probabilities, to where both are as asked: see `jvae.latent.attribute.shift_together`.
+
     Args:
       z: latent [d] float32.
       vector_x: vector of the attribute that changes along a row.
@@ -123,8 +125,8 @@ def neighbourhood(
       [rows,columns,d] float32, `z` bit for bit where both factors are 0; with a model uint8 [rows,columns,h,w,3].
 
     Raises:
-      InputError: shapes that do not fit, no or not finite factors, an unknown unit, or a model of other weights than
-        a vector's.
+      InputError: shapes that do not fit, no or not finite factors, an unknown unit, a model of other weights than a
+        vector's, or probabilities along vectors that point the same way.
     """
     z, d_x, d_y = np.asarray(z, np.float32), len(vector_x.vector), len(vector_y.vector)
     if d_x != d_y:
@@ -133,8 +135,13 @@ def neighbourhood(
         raise InputError(f"z must be a latent [{d_x}], not {z.shape}")
     for vector in (vector_x, vector_y):
         check_same_weights(vector, model)
-    down, right = vector_y.shift(z[None], factors_y, unit)[0], vector_x.shift(z[None], factors_x, unit)[0]
-    shift = down[:, None] + right[None]  # [rows,columns,d]
+    if unit == "probability":
+        x, y = np.meshgrid(check_factors(factors_x), check_factors(factors_y))  # [rows,columns]
+        wanted = np.stack([x.ravel(), y.ravel()], axis=-1)
+        shift = shift_together(z[None], [vector_x, vector_y], wanted).reshape(*x.shape, d_x)
+    else:
+        down, right = vector_y.shift(z[None], factors_y, unit)[0], vector_x.shift(z[None], factors_x, unit)[0]
+        shift = down[:, None] + right[None]  # [rows,columns,d]
     return decoded(np.where(shift == 0, z, z + shift).astype(np.float32), model)  # -0.0 + 0 would lose its sign
 
 

@@ -1,5 +1,6 @@
 """Sums of latents or latents in; distributions that new latents are drawn from, out."""
 
+import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from jvae.config import check_seed
 from jvae.errors import InputError, InputWarning
 from jvae.latent.kinds import scatter
 from jvae.latent.statistics import Totals
@@ -28,11 +30,23 @@ class Prior(NamedTuple):
     roots: np.ndarray
 
     def sample(self, n: int, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
-        """Latents [n,d] float32; below a temperature of 1 they keep closer to their component's mean."""
+        """Latents [n,d] float32; below a temperature of 1 they keep closer to their component's mean.
+
+        Raises:
+          InputError: see `check_draw`.
+        """
+        check_draw(temperature, seed)
         rng = np.random.default_rng(seed)
         of = rng.choice(len(self.weights), n, p=self.weights)
         noise = rng.normal(size=(n, self.means.shape[1]))
         return (self.means[of] + temperature * np.einsum("nde,ne->nd", self.roots[of], noise)).astype(np.float32)
+
+
+def check_draw(temperature: float, seed: int) -> None:
+    """Raises InputError unless the temperature is finite and not negative, and the seed one, see `check_seed`."""
+    if not 0 <= temperature < math.inf:
+        raise InputError(f"temperature={temperature} must be a finite number of at least 0")
+    check_seed(seed)
 
 
 def standard_normal(d: int) -> Prior:
@@ -55,8 +69,9 @@ def mixture(z: np.ndarray, components: int = 10, *, seed: int = 0) -> Prior:
     """A mixture of normal distributions fitted to latents [n,d] by expectation maximisation (scikit-learn's).
 
     Raises:
-      InputError: fewer latents than components, or no component.
+      InputError: fewer latents than components, or no component; or see `check_seed`.
     """
+    check_seed(seed)
     if not 1 <= components <= len(z):
         raise InputError(f"components={components} must be at least 1 and at most the number of latents, {len(z):,}")
     found: Any = GaussianMixture(components, reg_covar=1e-4, max_iter=ROUNDS, random_state=seed)

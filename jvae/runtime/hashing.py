@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jvae.config import check_seed
+
 ROUNDS = 64
 
 
@@ -67,8 +69,12 @@ HASH = jax.extend.random.define_prng_impl(
 
 
 def random_key(seed: int) -> jax.Array:
-    """A key for `jax.random` whose draws are hashes: one short kernel each, under vmap and over devices as well."""
-    return jax.random.key(seed, impl=HASH)
+    """A key for `jax.random` whose draws are hashes: one short kernel each, under vmap and over devices as well.
+
+    Raises:
+      InputError: a seed of more than 32 bits, of which the key would not hold the rest, or a negative one.
+    """
+    return jax.random.key(check_seed(seed), impl=HASH)
 
 
 def shuffle(index: jax.Array, n: int, first: jax.Array, second: jax.Array) -> jax.Array:

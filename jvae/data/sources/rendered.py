@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jvae.config import check_seed
 from jvae.data.source import Example
 from jvae.data.sources.face_drawing import draw
 from jvae.data.sources.face_shape import NAMES, Factors
@@ -94,7 +95,7 @@ def sample_factors(seed: int, indices) -> Factors:
     Returns:
       Factors with fields [n].
     """
-    return _sample_all(jax.random.key(seed, impl="threefry2x32"), jnp.asarray(indices, jnp.uint32))
+    return _sample_all(jax.random.key(check_seed(seed), impl="threefry2x32"), jnp.asarray(indices, jnp.uint32))
 
 
 def attributes(factors: Factors) -> jax.Array:
@@ -173,9 +174,7 @@ class RenderedFaces:
             raise InputError(f"count={count}: there must be at least 1 face")
         if size < 16 or size % 16:
             raise InputError(f"size={size} is not a multiple of 16: use {max(16, round(size / 16) * 16)}")
-        if not 0 <= seed < 2**32:
-            raise InputError(f"seed={seed} does not fit 32 bits: use 0 to {2**32 - 1}")
-        self.count, self.seed, self.size = count, seed, size
+        self.count, self.seed, self.size = count, check_seed(seed), size
 
     def __len__(self) -> int:
         return self.count
