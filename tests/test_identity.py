@@ -88,6 +88,29 @@ def test_an_edit_is_held_against_the_own_photograph():
     assert "identity by rows, among 8 photographs: same person 1.000" in found.line()
 
 
+def test_an_edit_that_is_painted_is_known_by_what_the_decoder_loses():
+    """Who it is says the place of a column, which the decoder does not draw; an edit of rows leaves it alone."""
+    n, photographs = 8, np.zeros((9, 8, 8, 3), np.uint8)
+    photographs[np.arange(n), :, np.arange(n)] = 128
+    photographs[n] = 7  # another, to whom the empty pictures are the nearest
+    z, known = np.zeros((n + 1, n), np.float32), {"rows": SimpleNamespace(step=lambda unit: 0.01 * np.ones(n))}
+    vectors: Any = type("Vectors", (dict,), {"attribute_names": ("rows",)})(known)
+    edit = Edit(n, np.linspace(0, 1, len(FACTORS)), *[np.zeros(len(FACTORS))] * 5)
+
+    def decode_fn(variables, z):
+        return variables * jnp.clip(z, 0, 1)[:, :, None, None] * jnp.ones((1, 1, n, 3))
+
+    model = SimpleNamespace(
+        variables=jnp.float32(1), mesh=MESH, decode_fn=decode_fn,
+        decode=lambda z: np.rint(255 * np.asarray(decode_fn(np.float32(1), z))).astype(np.uint8),
+    )  # fmt: skip
+    of = (photographs, z, model.decode(z), np.array([[False]] * n + [[True]]), {"kind": (vectors, {"rows": edit})})
+    describe = ("columns", lambda x: x.mean((1, 3)).astype(float))
+    decoded, painted = (score_identity(model, describe, *of, paint=how).edits["kind"]["rows"] for how in (False, True))
+    factor = FACTORS[edit.landed()]
+    assert decoded == (n, factor, 0, 0) and painted == (n, factor, 1, 1)
+
+
 def test_the_judges_features(without_dlib):
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     name, describe = find_descriptor("auto", JUDGE, "center", MESH)

@@ -17,6 +17,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.photo.landmarks import CHIP, dlib_descriptors, dlib_is_there, import_dlib
+from jvae.render.residual import painted
 from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import map_rows
 
@@ -35,8 +36,9 @@ class Kept(NamedTuple):
     Attributes:
       faces: how many were edited.
       factor: by which, in standard deviations along the vector.
-      before: share of their reconstructions that are of the same person, see `same_person`.
-      after: likewise, of the edited reconstructions.
+      before: share of their reconstructions that are of the same person, see `same_person`; 1 where edits are painted
+        onto the photographs, which are the unedited pictures then.
+      after: likewise, of the edited pictures.
     """
 
     faces: int
@@ -145,6 +147,8 @@ def score_identity(
     reconstructions: np.ndarray,
     attrs: np.ndarray,
     edits: Mapping[Any, tuple[AttributeVectors, Mapping[str, Edit]]],
+    *,
+    paint: bool = False,
 ) -> Identity:
     """How far reconstructions and edits stay the people whom photographs show.
 
@@ -158,6 +162,7 @@ def score_identity(
       reconstructions: uint8 [n,h,w,3].
       attrs: [n,a] bool, their labels, columns by the vectors' `attribute_names`.
       edits: kind -> the vectors of that kind, and what their edits did.
+      paint: whether edits are painted onto the photographs, as by `jvae.render.residual`, and not decoded.
     """
     descriptor, of = describe
     photographs = of(images)
@@ -174,10 +179,17 @@ def score_identity(
                 own.append(taken)
     kept: dict[Any, dict[str, Kept]] = {kind: {} for kind in edits}
     if plan:
-        after = ranks(of(model.decode(np.concatenate(moved))), photographs, np.concatenate(own))
+        latents, rows = np.concatenate(moved), np.concatenate(own)
+        if paint:
+            onto = functools.partial(painted, model.variables, decode_fn=model.decode_fn)
+            each = (latents[:, None], np.arange(len(rows)))
+            pictures = map_rows(onto, (images, rows), (z, rows), each, mesh=model.mesh)[:, 0]
+        else:
+            pictures = model.decode(latents)
+        after = ranks(of(pictures), photographs, rows)
         parts = np.split(after, np.cumsum([len(taken) for taken in own])[:-1])
         for (kind, name, taken, factor), part in zip(plan, parts, strict=True):
-            before = same_person(places[taken], len(images))
+            before = 1.0 if paint else same_person(places[taken], len(images))
             kept[kind][name] = Kept(len(taken), factor, before, same_person(part, len(images)))
     middle = float(np.median(places))
     return Identity(descriptor, len(images), same_person(places, len(images)), rank_one(places), middle, kept)
