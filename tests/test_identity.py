@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.evaluate import identity
 from jvae.evaluate.edits import FACTORS, Edit
 from jvae.evaluate.identity import find_descriptor, rank_one, ranks, same_person, score_identity
@@ -118,6 +118,17 @@ def test_the_judges_features(without_dlib):
     found = describe(images)
     np.testing.assert_allclose(found, JUDGE.features_fn((), jnp.asarray(images / 255.0)), rtol=1e-5)
     np.testing.assert_array_equal(describe(images.astype(np.float32) / 255), found)
+
+
+def test_dlib_is_not_taken_where_nobody_knows_the_place_of_the_eyes(monkeypatch):
+    monkeypatch.setattr(identity, "dlib_is_there", lambda: True)
+    monkeypatch.setattr(identity, "import_dlib", lambda: None)
+    whose = {source: find_descriptor("auto", JUDGE, "center", MESH, source=source)[0] for source in (
+        "CelebA folder", "CelebA through TFDS (celeb_a 2.1.0)", "rendered", "folder of images"
+    )}  # fmt: skip
+    assert list(whose.values()) == ["dlib's descriptor"] * 3 + ["the judge's features"]
+    with pytest.warns(InputWarning, match=r"are of another source \(folder of images\): .* --identity judge"):
+        assert find_descriptor("dlib", JUDGE, "center", MESH, source="folder of images")[0] == "dlib's descriptor"
 
 
 def test_the_extra_is_missing(without_dlib):

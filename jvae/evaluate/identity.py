@@ -1,6 +1,7 @@
 """Photographs and pictures of the same people in; whether one knows each from strangers, out."""
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from jvae.data.decode import crop_box
 from jvae.data.source import spread
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError, InputWarning, unknown
 from jvae.evaluate.edits import FACTORS, AttributeJudge, Edit
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
@@ -119,23 +120,38 @@ def rank_one(places: np.ndarray) -> float:
     return float(np.mean(places == 1)) if len(places) else float("nan")
 
 
-def find_descriptor(name: str, judge: AttributeJudge, crop: str, mesh: jax.sharding.Mesh) -> tuple[str, Descriptor]:
+def find_descriptor(
+    name: str, judge: AttributeJudge, crop: str, mesh: jax.sharding.Mesh, *, source: str = "CelebA"
+) -> tuple[str, Descriptor]:
     """A descriptor of faces, and whose it is, in words.
 
     Args:
-      name: "dlib"; "judge" for the judge's features; "auto" for dlib's where the extra identity is installed.
+      name: "dlib"; "judge" for the judge's features; "auto" for dlib's where the extra identity is installed and the
+        source is one of CelebA's or of rendered faces, whose eyes are where it is told that they are.
       judge: judge of images of that size.
       crop: how the images are cut, one of `jvae.data.decode.CROPS`.
       mesh: devices that the judge works on.
+      source: what the images are, as a store's `source` says it.
 
     Raises:
       InputError: another name, or "dlib" and the extra identity is not installed.
+
+    Warns:
+      InputWarning: "dlib" and the images are of another source, so that their eyes may be elsewhere.
     """
     if name not in DESCRIPTORS[:3]:
         raise unknown("descriptor", name, DESCRIPTORS)
-    if name == "judge" or (name == "auto" and not dlib_is_there()):
+    framed = source.startswith(("CelebA", "rendered"))
+    if name == "judge" or (name == "auto" and not (framed and dlib_is_there())):
         return "the judge's features", functools.partial(_by_judge, judge, mesh)
     import_dlib()
+    if not framed:
+        warnings.warn(
+            f"dlib is shown the place where CelebA's frame has the face, and the images are of another source "
+            f"({source}): unless their eyes are there too, --identity judge says more",
+            InputWarning,
+            stacklevel=3,
+        )
     return "dlib's descriptor", functools.partial(_by_dlib, crop)
 
 
