@@ -56,6 +56,11 @@ def test_kinds_are_compared_over_what_all_could_edit(card):
     assert card.best_attributes(1) == ["a"]
 
 
+def test_where_no_attribute_is_edited_by_all_the_best_are_those_of_some(card):
+    card.edits[Kind("regression")] = {"c": edit(1, 0)}
+    assert card.shared() == [] and card.best_attributes(3) == ["a", "c", "b"]
+
+
 def test_a_kind_by_itself(card):
     table = card.table(Kind())
     assert list(table.index) == ["a", "b", "c"]

@@ -119,6 +119,11 @@ def test_bad_input(judge):
         judge_edits(MODEL, known, judge, z, attrs, factors=np.array([1.0, 2]))
     with pytest.raises(InputError, match="the judge does not know Bald: it was trained on Smiling, Male, Eyeglasses"):
         judge_edits(MODEL, known, judge, z, attrs, edited=["Bald"])
+    with pytest.raises(InputError, match="unknown attribute 'Smiling': there are: Male, Eyeglasses"):
+        fewer = vectors(Kind(), z, attrs[:, :2], names=NAMES[:2])
+        judge_edits(MODEL, fewer, judge, z, attrs[:, :2], edited=["Smiling"])
+    keeping = vectors(Kind("conditional", keep=("Male",)), z, attrs, names=NAMES)
+    assert set(judge_edits(MODEL, keeping, judge, z, attrs, edited=["Male", "Smiling"])) == {"Smiling"}
     everyone = attrs.copy()
     everyone[:, 2] = True
     assert "Smiling" not in judge_edits(MODEL, known, judge, z, everyone)

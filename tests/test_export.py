@@ -1,5 +1,6 @@
 """Runs as files that others open: for a hub and as StableHLO; what their cards say; and that none is half written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,15 +16,17 @@ from jvae.cli import vectors
 from jvae.cli.flags import Trained
 from jvae.cli.main import main as command
 from jvae.errors import InputError, InputWarning
+from jvae.evaluate.provenance import origin_of
 from jvae.export import write
 from jvae.export.bundle import Bundle, directions, read_bundle
 from jvae.export.card import card
 from jvae.export.plain import plain_lines
 from jvae.export.stablehlo import write_stablehlo
+from jvae.latent.vectors import AttributeVectors, Origin
 from jvae.models import conv
 from jvae.models.registry import MODELS
 from jvae.registry import name_of
-from jvae.trained import load_vectors
+from jvae.trained import load, load_vectors
 from jvae.training import exported
 from jvae.training.run import Record
 from tests.exports import CONFIGS, EXTRA, bundle_of
@@ -180,6 +183,26 @@ def test_a_run_without_vectors_is_told_how_to_make_them(tmp_path):
     }  # fmt: skip
 
 
+def test_a_scorecard_of_other_weights_or_vectors_is_left_out(tmp_path):
+    run, known = tmp_path / "run", bundle_of().vectors
+    shutil.copytree(whole_run(), run)
+    model = load(run)
+    assert known is not None
+    known = AttributeVectors(known.parts, known.columns, Origin(digest=model.digest))
+    known.save(run / "vectors.npz")
+    (run / "scorecard").mkdir()
+
+    def left(**of):
+        (run / "scorecard" / "scorecard.json").write_text(json.dumps(scored() | of))
+        return read_bundle(run).scorecard
+
+    ours = origin_of(model, known)
+    assert left(of=ours | {"step": 17})["judged"] == ["Smiling", "Male"]
+    for of in ({}, {"of": None}, {"of": ours | {"model": "0"}}, {"of": ours | {"vectors": "0"}}):
+        with pytest.warns(InputWarning, match=r"scorecard\.json is of other weights or vectors than are exported, or"):
+            assert left(**of) == {}
+
+
 def scored() -> dict:
     """A scorecard's file, of two judged attributes."""
     edit = {"hits": [0, 0.5, 0.95], "leakage": [0, 0.1, 0.25], "flips": [[0, 0], [0.5, 0.1], [0.95, 0.25]]}
@@ -198,6 +221,9 @@ def test_a_card_says_what_the_run_is_and_what_its_edits_leak():
     assert "| test ssim | 0.75 |" in text and "| validation objective | 12.5 |" in text
     assert "| Fréchet distance of prior, features of the judge | 3.25 |" in text
     assert "license: apache-2.0" in text and "there is no licence to heed" in text
+    assert "on test images, by a classifier" in text
+    painted = card(bundle_of(scorecard=scored() | {"of": {"painted": True}}), "hub")
+    assert "on test images, painted onto photographs, by a classifier" in painted
     unjudged = card(bundle_of(), "hub")
     assert "nobody has judged its edits" in unjudged and "| Smiling | +" in unjudged
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.evaluate import identity
 from jvae.evaluate.edits import FACTORS, Edit
 from jvae.evaluate.identity import find_descriptor, rank_one, ranks, same_person, score_identity
@@ -88,6 +88,29 @@ def test_an_edit_is_held_against_the_own_photograph():
     assert "identity by rows, among 8 photographs: same person 1.000" in found.line()
 
 
+def test_an_edit_that_is_painted_is_known_by_what_the_decoder_loses():
+    """Who it is says the place of a column, which the decoder does not draw; an edit of rows leaves it alone."""
+    n, photographs = 8, np.zeros((9, 8, 8, 3), np.uint8)
+    photographs[np.arange(n), :, np.arange(n)] = 128
+    photographs[n] = 7  # another, to whom the empty pictures are the nearest
+    z, known = np.zeros((n + 1, n), np.float32), {"rows": SimpleNamespace(step=lambda unit: 0.01 * np.ones(n))}
+    vectors: Any = type("Vectors", (dict,), {"attribute_names": ("rows",)})(known)
+    edit = Edit(n, np.linspace(0, 1, len(FACTORS)), *[np.zeros(len(FACTORS))] * 5)
+
+    def decode_fn(variables, z):
+        return variables * jnp.clip(z, 0, 1)[:, :, None, None] * jnp.ones((1, 1, n, 3))
+
+    model = SimpleNamespace(
+        variables=jnp.float32(1), mesh=MESH, decode_fn=decode_fn,
+        decode=lambda z: np.rint(255 * np.asarray(decode_fn(np.float32(1), z))).astype(np.uint8),
+    )  # fmt: skip
+    of = (photographs, z, model.decode(z), np.array([[False]] * n + [[True]]), {"kind": (vectors, {"rows": edit})})
+    describe = ("columns", lambda x: x.mean((1, 3)).astype(float))
+    decoded, painted = (score_identity(model, describe, *of, paint=how).edits["kind"]["rows"] for how in (False, True))
+    factor = FACTORS[edit.landed()]
+    assert decoded == (n, factor, 0, 0) and painted == (n, factor, 1, 1)
+
+
 def test_the_judges_features(without_dlib):
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     name, describe = find_descriptor("auto", JUDGE, "center", MESH)
@@ -95,6 +118,17 @@ def test_the_judges_features(without_dlib):
     found = describe(images)
     np.testing.assert_allclose(found, JUDGE.features_fn((), jnp.asarray(images / 255.0)), rtol=1e-5)
     np.testing.assert_array_equal(describe(images.astype(np.float32) / 255), found)
+
+
+def test_dlib_is_not_taken_where_nobody_knows_the_place_of_the_eyes(monkeypatch):
+    monkeypatch.setattr(identity, "dlib_is_there", lambda: True)
+    monkeypatch.setattr(identity, "import_dlib", lambda: None)
+    whose = {source: find_descriptor("auto", JUDGE, "center", MESH, source=source)[0] for source in (
+        "CelebA folder", "CelebA through TFDS (celeb_a 2.1.0)", "rendered", "folder of images"
+    )}  # fmt: skip
+    assert list(whose.values()) == ["dlib's descriptor"] * 3 + ["the judge's features"]
+    with pytest.warns(InputWarning, match=r"are of another source \(folder of images\): .* --identity judge"):
+        assert find_descriptor("dlib", JUDGE, "center", MESH, source="folder of images")[0] == "dlib's descriptor"
 
 
 def test_the_extra_is_missing(without_dlib):

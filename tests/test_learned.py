@@ -78,6 +78,13 @@ def test_the_same_seed_gives_the_same():
     np.testing.assert_array_equal(again.vectors, found.vectors)
 
 
+def test_one_attribute_has_no_others_to_turn_over():
+    z, attrs, _, _ = taught()
+    one = vectors(Kind(), z, attrs[:, 2:], names=("Smiling",))
+    found = learned.learn_vectors(MODEL, one, [a_judge()], z, attrs[:, 2:], steps=2)
+    assert np.isfinite(found.vectors).all()
+
+
 def test_the_file_keeps_them(tmp_path):
     _, _, known, found = taught()
     known.with_learned(found).of_kind(Kind("learned", keep=("Male",))).save(tmp_path / "v.npz")

@@ -25,7 +25,6 @@ from jvae.render.page import save_page
 from jvae.render.sheet import sheet
 from jvae.runtime.processes import is_main, together
 from jvae.trained import load_vectors
-from jvae.training.learned import judge_digest
 
 BALANCE, KEEP = ("Male",), ("Male", "Young")  # where there are such attributes
 
@@ -62,7 +61,8 @@ def main(
       truth: seed of rendered faces against which edits are held, another than the store's; only for a rendered store.
       inception: file of InceptionV3's weights (.npz or .safetensors), for Fréchet distances in its features as well.
       identity: whose descriptor says whether pictures are of the same person: dlib's, which the extra identity
-        installs, or the judge's features (auto: dlib's where it is installed; none: leave it out).
+        installs, or the judge's features (auto: dlib's where it is installed and the store is of CelebA or of rendered
+        faces; none: leave it out).
       photographs: number of test images, at most, among which a face's own is looked for.
       painted: whether edits are judged as painted onto the photographs, as by `jvae edit --paint change`, and not as
         decoded.
@@ -76,11 +76,6 @@ def main(
     if judging.image_size != model.image_size:
         raise InputError(f"{judge} judges images of {judging.image_size} pixels and the run's are {model.image_size}")
     kinds = choose_kinds(known, balance, keep)
-    if known.learned and judge_digest(judging) in known.learned.judges:
-        raise InputError(
-            f"the learned vectors of {trained.run} were trained by {judge}, which would find them better than they "
-            "are: give another judge, of another seed, as `jvae judge --seed 1` trains one"
-        )
     result = card.scorecard(
         model,
         known,
@@ -110,7 +105,7 @@ def main(
     with replacing(out / "scorecard.json") as part:
         part.write_text(json.dumps(result.as_json(), indent=1) + "\n")
     with replacing(out / "attributes.csv") as part:
-        pd.concat({str(kind): result.table(kind) for kind in kinds}, names=["kind"]).to_csv(part)
+        pd.concat({str(kind): result.table(kind) for kind in result.edits}, names=["kind"]).to_csv(part)
     matrices = {str(kind): leak_matrix(result.edits[kind], result.judged) for kind in two}
     title = "Share of faces in which a judgement turned over: a row an edit, a column a judgement"
     save_matrices(out / "leakage.png", matrices, result.judged, title=title)
@@ -124,7 +119,7 @@ def main(
         out / "page.png",
         title=f"{trained.run.name}: scorecard",
         lines=lines,
-        curves={str(kind): result.curve(kind) for kind in kinds} if best else {},
+        curves={str(kind): result.curve(kind) for kind in result.edits} if result.shared() else {},
         axes=("leakage, mean", "hits, mean over attributes and faces"),
         matrices={f"{heading}: judgements turned over": matrix for heading, matrix in matrices.items()},
         names=result.judged,

@@ -2,6 +2,7 @@
 
 from jvae.cli.flags import Chart, Trained, Vectors
 from jvae.evaluate.projections import score_vectors
+from jvae.evaluate.provenance import warn_of_fit
 from jvae.io.files import replacing
 from jvae.render.charts import save_curves
 
@@ -24,6 +25,7 @@ def main(
     out = chart.path(trained, "scores")
     model, store = trained.open()
     known = vectors.load(trained, model)
+    warn_of_fit(known, split, store)
     columns = [store.attribute(name) for name in known.attribute_names]
     sets = [store.indices(name) for name in (split, thresholds)]
     latents = [model.encode(store.read(rows)) for rows in sets]

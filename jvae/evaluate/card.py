@@ -16,6 +16,7 @@ from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_descriptor, score_identity
 from jvae.evaluate.inception import Inception
+from jvae.evaluate.provenance import origin_of, refuse_teacher, warn_of_fit, warn_of_teacher
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.judge.judge import Judge, batched_logits
@@ -25,6 +26,7 @@ from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.runtime.mesh import map_rows, put, replicated
 from jvae.trained import check_origin
+from jvae.training.learned import judge_digest
 from jvae.training.validation import Scores
 
 BATCH = 128
@@ -48,6 +50,8 @@ class Scorecard:
       truth: kind -> attribute -> the edit beside the face rendered with the attribute.
       seconds: time that it took.
       identity: whether reconstructions and edits are of the same people; None where that was left out.
+      of: what all of this is of: digests of the model, the vectors and the judge, the model's step, and whether edits
+        were painted.
     """
 
     edits: dict[Kind, dict[str, Edit]]
@@ -60,6 +64,7 @@ class Scorecard:
     truth: dict[Kind, dict[str, Truth]]
     seconds: float
     identity: Identity | None = None
+    of: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def shared(self) -> list[str]:
         """The attributes that every kind could edit, by which kinds are compared."""
@@ -142,14 +147,17 @@ class Scorecard:
         ]
 
     def best_attributes(self, count: int) -> list[str]:
-        """The attributes whose edits land best with the least leakage, over all kinds."""
-        names = self.shared()
-        return sorted(names, key=lambda name: -max(edits[name].hits_at() for edits in self.edits.values()))[:count]
+        """The attributes whose edits land best with the least leakage, if possible of those that all kinds edit."""
+        hits: dict[str, float] = {}
+        for edits in self.edits.values():
+            hits |= {name: max(edit.hits_at(), hits.get(name, 0)) for name, edit in edits.items()}
+        return sorted(self.shared() or hits, key=lambda name: -hits[name])[:count]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as numbers, strings, lists and dictionaries; what is not a number is null."""
         return _plain(
             {
+                "of": self.of,
                 "factors": FACTORS,
                 "judged": self.judged,
                 "judge": self.judge.to_dict("index"),
@@ -205,28 +213,47 @@ def scorecard(
       vectors: attribute vectors, from whose sums every kind follows.
       judge: judge of images of the same size.
       store: store with a test split.
-      kinds: kinds of vectors to score, or their names; one that the sums do not allow raises.
-      edited: attributes to edit; None is all that are judged.
+      kinds: kinds of vectors to score, or their names; one that the sums do not allow raises, and one that has a vector
+        of none of the attributes is left out.
+      edited: attributes to edit, each by the kinds that have a vector of it; None is all that are judged.
       faces: number of faces to edit, for each attribute.
       least_auc: an attribute counts, as an edit or as leakage, only when the judge tells it this well on real images:
         what it can only guess turns over by itself.
-      truth: seed of rendered faces for `jvae.evaluate.truth`; None leaves that out.
+      truth: seed of rendered faces for `jvae.evaluate.truth`, of a store of such; None leaves that out.
       inception: network in whose features Fréchet distances are measured as well.
       identity: whose descriptor says whether pictures are of the same person, see `jvae.evaluate.identity`: "dlib",
-        "judge" for the judge's features, "auto" for the first where it is installed, "none" to leave it out.
+        "judge" for the judge's features, "auto" for the first where it is installed and the store is of CelebA or of
+        rendered faces, "none" to leave it out.
       photographs: number of test images, at most, among which that looks for a face's own, spread evenly.
-      painted: whether edits are judged as painted onto the photographs, and not as decoded.
+      painted: whether edits are judged, and people looked for in them, as painted onto the photographs, and not as
+        decoded.
       seed: seed of the samples.
       report: function that is called with a line at each stage.
 
     Raises:
-      InputError: the vectors say that they are of another checkpoint, no test split, the judge tells no attribute that
-        well, or see `find_descriptor`, `judge_edits` and `jvae.latent.kinds.directions`.
+      InputError: the vectors say that they are of another checkpoint, or were learned by this judge; no test split;
+        the judge tells no attribute that well; no kind can edit any; a truth of faces that are not rendered; or see
+        `find_descriptor`, `judge_edits` and `jvae.latent.kinds.directions`.
+
+    Warns:
+      InputWarning: the vectors were estimated on the test split, the model was trained by this judge, or the judge by
+        images that were cut in another way.
     """
     if vectors.origin.digest:
         check_origin(vectors, model)
+    wanted = [as_kind(kind) for kind in kinds]
+    refuse_teacher(vectors, judge, wanted)
+    if truth is not None and store.source != "rendered":
+        raise InputError(
+            f"truth={truth}: edits are held against rendered faces, and the images of {store.path} are of another "
+            f"source ({store.source}): leave it out, or give a store of the source rendered"
+        )
+    warn_of_teacher(model, judge)
+    warn_of_fit(vectors, "test", store)
     judge.warn_unless_cut_alike(store)
-    describe = None if identity == "none" else find_descriptor(identity, judge, store.crop, model.mesh)
+    describe = (
+        None if identity == "none" else find_descriptor(identity, judge, store.crop, model.mesh, source=store.source)
+    )
     if photographs < 2:
         raise InputError(f"photographs={photographs} must be at least 2: a face's own and a stranger's")
     start, report = time.perf_counter(), report or (lambda line: None)
@@ -242,19 +269,25 @@ def scorecard(
     edits, truths, used = {}, {}, {}
     rendered = TRUTHS if truth is not None else ()
     pairs = {name: rendered_pairs(model, name, seed=truth or 0) for name in rendered if name in vectors}
-    for kind in map(as_kind, kinds):
-        used[kind] = known = vectors.of_kind(kind)
-        edits[kind] = judge_edits(
-            model, known, judge, z, attrs, judged=judged, edited=edited, faces=faces, photographs=onto
-        )
-        if not edits[kind]:  # whatever the kind
-            raise InputError(
-                f"the judge sees {', '.join(edited or judged)} in every face that is labelled without, so that no edit "
-                "can be scored: give other attributes, or train the judge for longer"
-            )
+    asked = list(edited or judged)
+    names = ", ".join(asked)
+    for kind in wanted:
+        known = vectors.of_kind(kind)
+        found = judge_edits(model, known, judge, z, attrs, judged=judged, edited=asked, faces=faces, photographs=onto)
+        if not found:
+            report(f"{kind} is left out: it can edit no face by {names}")
+            continue
+        used[kind], edits[kind] = known, found
         if truth is not None:
             truths[kind] = {name: edit_truth(model, known[name], pairs[name]) for name in pairs if name in known}
-        report(f"{kind}: {len(edits[kind])} attributes edited")
+        report(f"{kind}: {len(found)} attributes edited")
+    if wanted and not edits:
+        if not any(name in vectors.of_kind(kind) for kind in wanted for name in asked):
+            raise InputError(f"no kind that is scored has a vector of {names}: give other attributes, or other kinds")
+        raise InputError(
+            f"the judge sees {names} in every face that is labelled without, so that no edit can be scored: give other "
+            "attributes, or train the judge for longer"
+        )
     scores = model.reconstruction_scores(store, rows)
     by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
     n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
@@ -283,9 +316,11 @@ def scorecard(
         report(f"looking for {len(some):,} faces among their photographs, by {describe[0]}")
         both = {kind: (used[kind], found) for kind, found in edits.items()}
         real = store.read(rows[some])
-        own = score_identity(model, describe, real, z[some], reconstructions[some], attrs[some], both)
+        of_some = (real, z[some], reconstructions[some], attrs[some])
+        own = score_identity(model, describe, *of_some, both, paint=painted)
     seconds = time.perf_counter() - start
-    return Scorecard(edits, judged, judge.scores, scores, float(alike), agreement, frechet, truths, seconds, own)
+    of = {**origin_of(model, vectors), "judge": judge_digest(judge), "step": model.step, "painted": painted}
+    return Scorecard(edits, judged, judge.scores, scores, float(alike), agreement, frechet, truths, seconds, own, of)
 
 
 @jax.jit

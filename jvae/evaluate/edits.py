@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.data.source import spread
-from jvae.errors import InputError
+from jvae.errors import InputError, unknown
 from jvae.evaluate.similarity import ssim
 from jvae.evaluate.strength import PRICES, foresee
 from jvae.judge.judge import Judge
@@ -147,7 +147,7 @@ def judge_edits(
       z: [n,d] float32, latents of held-out faces.
       attrs: [n,a] bool, their labels.
       judged: attributes whose flips count as leakage; None is all that the judge knows.
-      edited: attributes to edit; None is all that have a vector and are judged.
+      edited: attributes to edit; None is all that are judged. Those without a vector are left out.
       faces: at most, an attribute; those spread evenly over the rows.
       factors: [f], the first is 0, in standard deviations along the vector.
       photographs: uint8 [n,h,w,3] of the same faces: what the edit changes is painted onto them, as by
@@ -156,10 +156,10 @@ def judge_edits(
       prices: [p], from the highest on, what it costs that other judgements turn over.
 
     Returns:
-      attribute -> what its edit did; without those of which no face was left to edit.
+      attribute -> what its edit did; without those that have no vector, or of which no face was left to edit.
 
     Raises:
-      InputError: the judge does not know an attribute, or the factors do not start at 0.
+      InputError: the judge or the vectors do not know an attribute, or the factors do not start at 0.
     """
     if not len(factors) or factors[0]:
         raise InputError(
@@ -170,9 +170,14 @@ def judge_edits(
     for name in (*judged, *(edited or ())):
         if name not in known:
             raise InputError(f"the judge does not know {name}: it was trained on {', '.join(known)}")
+    for name in edited or ():
+        if name not in vectors.attribute_names:
+            raise unknown("attribute", name, vectors.attribute_names)
     columns = np.array([known.index(name) for name in judged])
     found: dict[str, Edit] = {}
-    for name in edited if edited is not None else [name for name in judged if name in vectors]:
+    for name in judged if edited is None else edited:
+        if name not in vectors:
+            continue
         without = np.flatnonzero(~attrs[:, vectors.attribute_names.index(name)])
         if not len(without):
             continue

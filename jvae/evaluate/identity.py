@@ -1,6 +1,7 @@
 """Photographs and pictures of the same people in; whether one knows each from strangers, out."""
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ from scipy.spatial.distance import cdist
 
 from jvae.data.decode import crop_box
 from jvae.data.source import spread
-from jvae.errors import InputError, unknown
+from jvae.errors import InputError, InputWarning, unknown
 from jvae.evaluate.edits import FACTORS, AttributeJudge, Edit
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.photo.landmarks import CHIP, dlib_descriptors, dlib_is_there, import_dlib
+from jvae.render.residual import painted
 from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import map_rows
 
@@ -35,8 +37,9 @@ class Kept(NamedTuple):
     Attributes:
       faces: how many were edited.
       factor: by which, in standard deviations along the vector.
-      before: share of their reconstructions that are of the same person, see `same_person`.
-      after: likewise, of the edited reconstructions.
+      before: share of their reconstructions that are of the same person, see `same_person`; 1 where edits are painted
+        onto the photographs, which are the unedited pictures then.
+      after: likewise, of the edited pictures.
     """
 
     faces: int
@@ -117,23 +120,38 @@ def rank_one(places: np.ndarray) -> float:
     return float(np.mean(places == 1)) if len(places) else float("nan")
 
 
-def find_descriptor(name: str, judge: AttributeJudge, crop: str, mesh: jax.sharding.Mesh) -> tuple[str, Descriptor]:
+def find_descriptor(
+    name: str, judge: AttributeJudge, crop: str, mesh: jax.sharding.Mesh, *, source: str = "CelebA"
+) -> tuple[str, Descriptor]:
     """A descriptor of faces, and whose it is, in words.
 
     Args:
-      name: "dlib"; "judge" for the judge's features; "auto" for dlib's where the extra identity is installed.
+      name: "dlib"; "judge" for the judge's features; "auto" for dlib's where the extra identity is installed and the
+        source is one of CelebA's or of rendered faces, whose eyes are where it is told that they are.
       judge: judge of images of that size.
       crop: how the images are cut, one of `jvae.data.decode.CROPS`.
       mesh: devices that the judge works on.
+      source: what the images are, as a store's `source` says it.
 
     Raises:
       InputError: another name, or "dlib" and the extra identity is not installed.
+
+    Warns:
+      InputWarning: "dlib" and the images are of another source, so that their eyes may be elsewhere.
     """
     if name not in DESCRIPTORS[:3]:
         raise unknown("descriptor", name, DESCRIPTORS)
-    if name == "judge" or (name == "auto" and not dlib_is_there()):
+    framed = source.startswith(("CelebA", "rendered"))
+    if name == "judge" or (name == "auto" and not (framed and dlib_is_there())):
         return "the judge's features", functools.partial(_by_judge, judge, mesh)
     import_dlib()
+    if not framed:
+        warnings.warn(
+            f"dlib is shown the place where CelebA's frame has the face, and the images are of another source "
+            f"({source}): unless their eyes are there too, --identity judge says more",
+            InputWarning,
+            stacklevel=3,
+        )
     return "dlib's descriptor", functools.partial(_by_dlib, crop)
 
 
@@ -145,6 +163,8 @@ def score_identity(
     reconstructions: np.ndarray,
     attrs: np.ndarray,
     edits: Mapping[Any, tuple[AttributeVectors, Mapping[str, Edit]]],
+    *,
+    paint: bool = False,
 ) -> Identity:
     """How far reconstructions and edits stay the people whom photographs show.
 
@@ -158,6 +178,7 @@ def score_identity(
       reconstructions: uint8 [n,h,w,3].
       attrs: [n,a] bool, their labels, columns by the vectors' `attribute_names`.
       edits: kind -> the vectors of that kind, and what their edits did.
+      paint: whether edits are painted onto the photographs, as by `jvae.render.residual`, and not decoded.
     """
     descriptor, of = describe
     photographs = of(images)
@@ -174,10 +195,17 @@ def score_identity(
                 own.append(taken)
     kept: dict[Any, dict[str, Kept]] = {kind: {} for kind in edits}
     if plan:
-        after = ranks(of(model.decode(np.concatenate(moved))), photographs, np.concatenate(own))
+        latents, rows = np.concatenate(moved), np.concatenate(own)
+        if paint:
+            onto = functools.partial(painted, model.variables, decode_fn=model.decode_fn)
+            each = (latents[:, None], np.arange(len(rows)))
+            pictures = map_rows(onto, (images, rows), (z, rows), each, mesh=model.mesh)[:, 0]
+        else:
+            pictures = model.decode(latents)
+        after = ranks(of(pictures), photographs, rows)
         parts = np.split(after, np.cumsum([len(taken) for taken in own])[:-1])
         for (kind, name, taken, factor), part in zip(plan, parts, strict=True):
-            before = same_person(places[taken], len(images))
+            before = 1.0 if paint else same_person(places[taken], len(images))
             kept[kind][name] = Kept(len(taken), factor, before, same_person(part, len(images)))
     middle = float(np.median(places))
     return Identity(descriptor, len(images), same_person(places, len(images)), rank_one(places), middle, kept)

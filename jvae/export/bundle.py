@@ -11,6 +11,7 @@ import numpy as np
 
 from jvae.data.decode import crop_box
 from jvae.errors import InputWarning
+from jvae.evaluate.provenance import origin_of
 from jvae.io.fields import read_object
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import Prior, aggregate, standard_normal
@@ -32,7 +33,7 @@ class Bundle:
       model: trained model, of the best checkpoint.
       kinds: attribute vectors, each of another kind; edits are by the first. None where there are no vectors.
       scores: what validation found at the model's step, by name.
-      scorecard: what `jvae scorecard` wrote of the run, or nothing.
+      scorecard: what `jvae scorecard` wrote of these weights and vectors, or nothing.
     """
 
     name: str
@@ -74,6 +75,9 @@ def read_bundle(
 
     Raises:
       InputError: see `jvae.trained.load` and `load_vectors`.
+
+    Warns:
+      InputWarning: the run has no vectors, or its scorecard is of others or of other weights, and is left out.
     """
     run = Path(run)
     model = load(run)
@@ -92,6 +96,15 @@ def read_bundle(
     scores = {name: value for name, value in (rows or [{}])[-1].items() if name not in ("step", "split")}
     card = run.joinpath(*SCORECARD)
     scorecard = read_object(card.read_bytes(), str(card)) if card.is_file() else {}
+    said, ours = scorecard.get("of"), origin_of(model, found[0] if found else None)
+    if card.is_file() and not (isinstance(said, dict) and ours.items() <= said.items()):
+        scorecard = {}
+        warnings.warn(
+            f"{card} is of other weights or vectors than are exported, or does not say of which, and is left out: "
+            f"`jvae scorecard --run {run} --data … --judge …` makes it anew",
+            InputWarning,
+            stacklevel=2,
+        )
     return Bundle(run.resolve().name, model, tuple(found), scores, scorecard)
 
 

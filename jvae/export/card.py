@@ -150,6 +150,7 @@ def _leaks(bundle: Bundle) -> str:
 
 def _judged(bundle: Bundle, edits: dict) -> str:
     """What a judge saw of the edits, as the scorecard has it."""
+    painted = " painted onto photographs," if bundle.scorecard.get("of", {}).get("painted") else ""
     factors, names = np.asarray(bundle.scorecard["factors"]), bundle.scorecard["judged"]
     rows = []
     for name, edit in edits.items():
@@ -163,10 +164,10 @@ def _judged(bundle: Bundle, edits: dict) -> str:
     return "\n".join(
         [
             "## What edits leak\n",
-            f"By vectors of the kind `{bundle.vectors and bundle.vectors.kind}`, on test images, by a classifier "
-            "trained on photographs (`jvae scorecard`): at so many standard deviations, the share of faces that it "
-            "then sees with the attribute, the mean share in which its judgement of the others turned over, and of "
-            "which most.\n",
+            f"By vectors of the kind `{bundle.vectors and bundle.vectors.kind}`, on test images,{painted} by a "
+            "classifier trained on photographs (`jvae scorecard`): at so many standard deviations, the share of faces "
+            "that it then sees with the attribute, the mean share in which its judgement of the others turned over, "
+            "and of which most.\n",
             "| edit | factor | hits | leakage | most |",
             "|---|---|---|---|---|",
             *(line for _, line in sorted(rows, key=lambda row: -row[0])),

@@ -39,7 +39,7 @@ def render_residual(
     _check(z, latents)
     if images.ndim != 4 or len(images) != len(z) or images.dtype != np.uint8:
         raise InputError(f"images must be uint8 [{len(z)},h,w,3], not {images.dtype} {images.shape}")
-    return np.asarray(_render(variables, images, z, latents, decode_fn=decode_fn))
+    return np.asarray(painted(variables, images, z, latents, decode_fn=decode_fn))
 
 
 def changes(
@@ -82,6 +82,7 @@ def _changes(variables: Any, z: jax.Array, latents: jax.Array, *, decode_fn: Cal
 
 
 @functools.partial(jax.jit, static_argnames="decode_fn")
-def _render(variables: Any, images: jax.Array, z: jax.Array, latents: jax.Array, *, decode_fn: Callable) -> jax.Array:
+def painted(variables: Any, images: jax.Array, z: jax.Array, latents: jax.Array, *, decode_fn: Callable) -> jax.Array:
+    """What `render_residual` gives, with the same arguments, on the devices and unchecked."""
     x = images[:, None].astype(jnp.float32) / 255
     return to_uint8(x + _changes(variables, z, latents, decode_fn=decode_fn))

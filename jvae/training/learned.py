@@ -229,7 +229,7 @@ def _loss(
         room = jnp.minimum(jnp.abs(was), NEAR)
         turns = _soft(room - jnp.where(was >= 0, now, -now)) - _soft(room - jnp.abs(was))
         turning += (jnp.maximum(turns, 0) * (1 - it)).mean(-1)
-        turned += (((was >= 0) != (now >= 0)) * (1 - it)).sum(-1) / (it.shape[-1] - 1)
+        turned += (((was >= 0) != (now >= 0)) * (1 - it)).sum(-1) / max(it.shape[-1] - 1, 1)
         drift += (jnp.square(now - was) * (1 - it)).mean(-1)
     judges = len(logits_fns)
     missed, turning, turned, drift = missed / judges, turning / judges, turned / judges, drift / judges

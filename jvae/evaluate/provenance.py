@@ -1,0 +1,82 @@
+"""A model, its vectors and a judge in; what figures of them are of, and whether they say what they seem to, out."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from jvae.errors import InputError, InputWarning
+from jvae.judge.judge import Judge
+from jvae.latent.kinds import Kind
+from jvae.latent.vectors import AttributeVectors
+from jvae.training.checkpoint import digest_of
+from jvae.training.learned import judge_digest
+from jvae.training.tasks.perceptual import RANDOM
+
+
+def origin_of(model: Any, vectors: AttributeVectors | None) -> dict[str, str]:
+    """What tells a model and its vectors, of whatever kind, from others: the CRC-32 of each, by name.
+
+    Args:
+      model: a `jvae.trained.TrainedModel`.
+      vectors: its vectors; None leaves them out.
+    """
+    found = {"model": model.digest}
+    if vectors is not None:
+        learned = {} if vectors.learned is None else {"learned": vectors.learned.vectors}
+        found["vectors"] = digest_of({"sums": [part._asdict() for part in vectors.parts], **learned})
+    return found
+
+
+def refuse_teacher(vectors: AttributeVectors, judge: Judge, kinds: Sequence[Kind]) -> None:
+    """Raises InputError where vectors of a kind that is scored were trained by the judge that is to score them."""
+    learned = vectors.learned if any(kind.name == "learned" for kind in kinds) else None
+    if learned and judge_digest(judge) in learned.judges:
+        raise InputError(
+            "the learned vectors were trained by the judge that is given, which would find them better than they are: "
+            "give another judge, of another seed, as `jvae judge --seed 1` trains one"
+        )
+
+
+def warn_of_teacher(model: Any, judge: Judge) -> None:
+    """An `InputWarning` where the model was trained by the judge that scores it.
+
+    That is known while the judge's file is there, which the run's objective names.
+
+    Args:
+      model: a `jvae.trained.TrainedModel`.
+      judge: the judge.
+    """
+    path = getattr(model.config.objective, "judge", "")
+    if path in ("", RANDOM) or not os.path.exists(path):
+        return
+    try:
+        own = Judge.load(path, mesh=judge.mesh)
+    except InputError:  # what it was is not known any longer
+        return
+    if judge_digest(own) == judge_digest(judge):
+        warnings.warn(
+            f"the model was trained to please this judge ({path}), which finds its pictures and edits better than they "
+            "are: let another one score it, as `jvae judge --seed 1` trains one",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_fit(vectors: AttributeVectors, split: str, store: Any) -> None:
+    """An `InputWarning` where vectors are scored on the split that they were estimated on.
+
+    Args:
+      vectors: the vectors.
+      split: split that is scored.
+      store: store that is scored.
+    """
+    origin = vectors.origin
+    if origin.split == split:
+        warnings.warn(
+            f"the vectors were estimated on the split {split} of {origin.store or 'a store'}, and are scored on the "
+            f"split {split} of {store.path.name}: of the same images that says how well they fit, and no more; score "
+            "another split, or estimate them on another, as `jvae vectors --split train` does",
+            InputWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,140 @@
+"""Scorecards of a tiny run: what is refused, what is warned of, and what is left out."""
+
+import functools
+import json
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jvae.cli import scorecard as command
+from jvae.cli import scores
+from jvae.cli import vectors as estimate
+from jvae.cli.flags import Chart, Trained, VectorFile, Vectors
+from jvae.errors import InputError, InputWarning
+from jvae.evaluate.card import scorecard
+from jvae.evaluate.provenance import origin_of
+from jvae.latent.kinds import Kind
+from jvae.latent.vectors import AttributeVectors, Learned
+from jvae.trained import TrainedModel, load
+from jvae.training.learned import judge_digest
+from jvae.training.tasks.perceptual import Perceptual
+from tests.faces import small_store
+from tests.runs import ONE, untrained_judge, whole_run
+
+KEEPING = Kind("regression", keep=("Male", "Young"))
+FEW = {"least_auc": 0.0, "faces": 4, "identity": "none"}
+
+
+@functools.cache
+def estimated(split: str = "train") -> Path:
+    out = Path(tempfile.mkdtemp(prefix="jvae-vectors-")) / "vectors.npz"
+    estimate.main(Trained(whole_run(), small_store().path), split=split, out=out)
+    return out
+
+
+@functools.cache
+def known(split: str = "train") -> AttributeVectors:
+    return AttributeVectors.load(estimated(split))
+
+
+@functools.cache
+def judge():
+    return untrained_judge(small_store())
+
+
+@functools.cache
+def model():
+    return load(whole_run(), mesh=ONE)
+
+
+def of(kinds=("difference",), **how):
+    return scorecard(model(), known(), judge(), small_store(), kinds=kinds, **FEW | how)
+
+
+def test_a_kind_without_a_vector_of_what_is_edited_is_left_out():
+    said = []
+    card = of((Kind(), KEEPING), edited=["Male"], report=said.append)
+    assert set(card.edits) == {Kind()} and list(card.edits[Kind()]) == ["Male"]
+    assert f"{KEEPING} is left out: it can edit no face by Male" in said
+    card = of((Kind(), KEEPING), edited=["Male", "Smiling"])
+    assert set(card.edits[Kind()]) == {"Male", "Smiling"} and set(card.edits[KEEPING]) == {"Smiling"}
+    with pytest.raises(InputError, match="no kind that is scored has a vector of Male, Young: give other attributes"):
+        of((KEEPING,), edited=["Male", "Young"])
+
+
+def test_the_command_leaves_out_such_kinds(tmp_path):
+    judge().save(tmp_path / "judge.npz")
+    trained, out = Trained(whole_run(), small_store().path), tmp_path / "card"
+    command.main(
+        trained, tmp_path / "judge.npz", attributes=("Male",), least_auc=0.0, edits=4, identity="none",
+        file=VectorFile(estimated()), out=out,
+    )  # fmt: skip
+    card = json.loads((out / "scorecard.json").read_text())
+    assert set(card["edits"]) == {"difference", "balanced over Male", "regression", "lda"}
+    assert (out / "page.png").exists() and "keeping" not in (out / "attributes.csv").read_text()
+
+
+def test_a_painted_scorecard_looks_for_people_in_what_is_painted():
+    cards = [of(("lda",), edited=["Smiling"], identity="judge", painted=how) for how in (False, True)]
+    kept = [card.identity.edits[Kind("lda")]["Smiling"] for card in cards if card.identity]
+    assert kept[1].before == 1 and kept[1].factor == cards[1].edits[Kind("lda")]["Smiling"].landed() / 2
+    assert [card.of["painted"] for card in cards] == [False, True]
+
+
+def test_a_scorecard_says_what_it_is_of():
+    card = of(("lda",), edited=["Smiling"])
+    assert card.as_json()["of"] == {
+        "model": model().digest, "vectors": origin_of(model(), known())["vectors"], "judge": judge_digest(judge()),
+        "step": 17, "painted": False,
+    }  # fmt: skip
+    learned = known().with_learned(Learned(np.zeros((len(known().attribute_names), 6)), ()))
+    assert len({origin_of(model(), each)["vectors"] for each in (known(), learned, known("test"))}) == 3
+    assert origin_of(model(), known()) == origin_of(model(), AttributeVectors.load(estimated(), "lda"))
+    assert origin_of(model(), None) == {"model": model().digest}
+
+
+def test_judges_that_taught():
+    learned = Learned(np.ones((len(known().attribute_names), 6)), (judge_digest(judge()),))
+    taught = known().with_learned(learned)
+    with pytest.raises(InputError, match=r"learned vectors were trained by the judge that is given.* of another seed"):
+        scorecard(model(), taught, judge(), small_store(), kinds=["lda", "learned"], **FEW)
+    scorecard(model(), taught, judge(), small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
+
+
+def test_the_judge_of_the_models_own_training_is_warned_of(tmp_path):
+    path = tmp_path / "judge.npz"
+    own = TrainedModel(
+        model().config.replace(objective=Perceptual(r_loss_factor=1.0, judge=str(path))),
+        model().variables,
+        step=17,
+        mesh=ONE,
+    )
+    score = functools.partial(scorecard, own, known(), store=small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
+    score(judge())  # nobody knows whether it was this one
+    judge().save(path)
+    with pytest.warns(InputWarning, match=r"trained to please this judge .*judge\.npz"):
+        score(judge())
+    score(untrained_judge(small_store(), blocks=1))
+    path.write_bytes(b"no judge any longer")
+    score(judge())
+
+
+def test_vectors_of_the_split_that_is_scored_are_warned_of(tmp_path):
+    says = "were estimated on the split test of store, and are scored on the split test of store"
+    with pytest.warns(InputWarning, match=says):
+        scorecard(model(), known("test"), judge(), small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
+    trained, chart = Trained(whole_run(), small_store().path), Chart(tmp_path / "scores.png")
+    with pytest.warns(InputWarning, match=says):
+        scores.main(trained, thresholds="train", vectors=Vectors(vectors=estimated("test")), chart=chart)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores.main(trained, thresholds="train", vectors=Vectors(vectors=estimated()), chart=chart)
+
+
+def test_truth_is_of_rendered_faces_alone(monkeypatch):
+    monkeypatch.setattr(type(small_store()), "source", "CelebA folder")
+    with pytest.raises(InputError, match=r"truth=3: edits are held against rendered faces, .*\(CelebA folder\)"):
+        of(truth=3)
