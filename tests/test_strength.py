@@ -57,8 +57,10 @@ def test_each_by_its_own_factor_gives_more_for_less_than_all_by_one():
     assert (np.diff(own.hits) >= 0).all() and own.hits[-1] == 1
     for most in (0.05, 0.1, 0.2):
         assert own.hits_at(most) > alike.hits_at(most) + 0.1
-    bold = judge_edits(MODEL, known, a_judge(), z, attrs, choosers=[a_judge()], prices=[0], **how)["Eyeglasses"]
+    bold = judge_edits(MODEL, known, a_judge(), z, attrs, choosers=[a_judge(2.0)], prices=[0], **how)["Eyeglasses"]
     assert bold.hits[0] == 1 and bold.leakage[0] > 0.05 and bold.hits_at(0.05) == 0
+    with pytest.raises(InputError, match="finds its own choice good: score by another one"):
+        judge_edits(MODEL, known, a_judge(), z, attrs, choosers=[a_judge(2.0), a_judge()], **how)
 
 
 def test_bad_input():

@@ -17,6 +17,7 @@ from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.runtime.mesh import put_rows, to_host
+from jvae.training.learned import judge_digest
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
 MOST_LEAKAGE = 0.05
@@ -159,12 +160,15 @@ def judge_edits(
       attribute -> what its edit did; without those that have no vector, or of which no face was left to edit.
 
     Raises:
-      InputError: the judge or the vectors do not know an attribute, or the factors do not start at 0.
+      InputError: the judge or the vectors do not know an attribute, the factors do not start at 0, the judge is one of
+        the choosers, or see `foresee`.
     """
     if not len(factors) or factors[0]:
         raise InputError(
             f"factors must start at 0, not {factors}: the unedited pictures are what others are held against"
         )
+    if any(judge_digest(each) == judge_digest(judge) for each in choosers):
+        raise InputError("a judge that chooses how far faces go finds its own choice good: score by another one")
     known = list(judge.attribute_names)
     judged = list(judged if judged is not None else [name for name in known if name in vectors.attribute_names])
     for name in (*judged, *(edited or ())):

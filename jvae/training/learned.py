@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 
 from jvae.data.augment import blur
 from jvae.errors import InputError
-from jvae.judge.judge import Judge
+from jvae.judge.judge import Judge, reading
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.models.model import to_float
 from jvae.runtime.hashing import random_key
@@ -95,14 +95,7 @@ def learn_vectors(
     if not edited:
         raise InputError("no attribute has a vector and is told by all judges: give judges of this store")
     mesh, order = model.mesh, np.array([known.attribute_names.index(name) for name in names])
-    views = tuple(
-        (
-            judge.variables,
-            np.array([judge.attribute_names.index(name) for name in names]),
-            np.array([judge.thresholds[judge.attribute(name)] for name in names], np.float32),
-        )
-        for judge in judges
-    )
+    views = tuple(reading(judge, names) for judge in judges)
     vectors = np.stack([start[names[i]].vector for i in edited]).astype(np.float32)
     faces = -(-FACES // mesh.size) * mesh.size
     fixed = _Fixed(
