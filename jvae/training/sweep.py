@@ -30,7 +30,7 @@ from jvae.runtime.mesh import along_models, check_dtype, first_device, make_mode
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys, started
-from jvae.training.many import divided, sweep_chunk
+from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
 from jvae.training.run import settings
 from jvae.training.state import State, init_state, state_shapes
@@ -241,6 +241,11 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
             raise InputError(
                 f"{first.name} and {member.name} differ in {listed}: in one sweep only seed, learning_rate, and the "
                 "objective's weights may"
+            )
+        if name := unlike(first.task, member.task):
+            raise InputError(
+                f"{first.name} and {member.name} differ in {name} of their {type(first.task).__name__}, which is no "
+                "single number: train each by itself, or give the task a field for each number"
             )
     if first.cfg.loop.residency == "streamed":
         raise InputError("residency=streamed: a sweep keeps the images on the devices, leave it out")

@@ -69,14 +69,9 @@ class Perceptual(Vae):
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
         """The task, without the judge until it is prepared."""
-        given = (self.layer_weight, self.feature_weight, self.logit_weight, self.readout_weight)
-        return PerceptualTask(
-            **self.shared(model, dtype),
-            judge=self.judge,
-            dtype=dtype,
-            weights=np.array(given, np.float32),
-            read=labels,
-        )
+        given = {"layers": self.layer_weight, "features": self.feature_weight, "logits": self.logit_weight}
+        weights = {name: np.float32(value) for name, value in {**given, "readout": self.readout_weight}.items()}
+        return PerceptualTask(**self.shared(model, dtype), judge=self.judge, dtype=dtype, weights=weights, read=labels)
 
 
 @jax.tree_util.register_dataclass
@@ -87,7 +82,7 @@ class PerceptualTask(VaeTask):
     Attributes:
       judge: file or run directory of the judge.
       dtype: dtype of the judge's matrix work.
-      weights: float32 [4], weights of layers, features, logits and the readout.
+      weights: float32 [] each, by the names of `terms`, so that each run of a sweep has its own.
       read: attributes whose logits are read from the posterior's mean, all of the judge's or none.
       net: the judge's network; None until the task is prepared.
       frozen: its variables, which are not trained.
@@ -135,12 +130,11 @@ class PerceptualTask(VaeTask):
         layers = sum(scale * _distance(a, b) / a[0].size for scale, a, b in pairs)
         features = self.scales[-1] * _distance(seen.features, made.features)
         logits = _distance(seen.logits, made.logits)
-        by_layer, by_feature, by_logit, by_readout = self.weights
-        found = {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
+        found = {"layers": layers, "features": features, "logits": logits}
         if self.read:
             read = read_off(variables["params"]["readout"], posterior.mean)
-            found["readout"] = by_readout * _distance(seen.logits, read)
-        return found
+            found["readout"] = _distance(seen.logits, read)
+        return {name: self.weights[name] * value for name, value in found.items()}
 
 
 def open_judge(path: str, image_size: int) -> "Judge":
