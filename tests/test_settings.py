@@ -76,3 +76,5 @@ def test_a_sweep_over_any_of_its_settings(monkeypatch, tmp_path, capsys):
     assert "2 models at once" in capsys.readouterr().out
     assert call(monkeypatch, *words[:6], "--vary", "seed") == 2
     assert "--vary seed: give a setting and its values, such as seed=0,1,2" in capsys.readouterr().err
+    assert call(monkeypatch, *words[:6], "--vary", "seed=0,1", "beta=1", "seed=2") == 2
+    assert "--vary gives seed twice: give it once, with all of its values" in capsys.readouterr().err

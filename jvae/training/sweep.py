@@ -88,7 +88,8 @@ def grid(cfg: Config, **values: Sequence[Any]) -> dict[str, Config]:
       **values: of settings, by their names; those without a value are not varied.
 
     Raises:
-      InputError: an unknown setting, a value that the config refuses, one given twice, or two loss weights at once.
+      InputError: an unknown setting, a value that the config refuses, one given twice, two loss weights at once, or two
+        values that are written alike.
     """
     varied = {name: given for name, given in values.items() if len(given)}
     for name, given in varied.items():
@@ -98,12 +99,15 @@ def grid(cfg: Config, **values: Sequence[Any]) -> dict[str, Config]:
     for combination in itertools.product(*varied.values()):
         changes = dict(zip(varied, combination, strict=True))
         name = ",".join(f"{name}={_shown(value)}" for name, value in changes.items()) or "model"
+        if name in found:
+            raise InputError(f"two models would be named {name}, as their values are written alike: leave one out")
         found[name] = cfg.replace(**changes)
     return found
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    """A value as it stands in a name: all digits of a number, and 1 for 1.0."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def sweep(
