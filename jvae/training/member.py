@@ -96,14 +96,16 @@ class Member:
         """Writes a row of the `count` steps that end at `step`, of their metrics [k] on the host; returns its means.
 
         Raises:
-          InputError: a loss was not finite; its step is named.
+          InputError: a loss was not finite, or a gradient, after which the state is not; its step is named.
         """
         values = {name: rows[:count] for name, rows in metrics.items()}
-        bad = np.flatnonzero(~np.isfinite(values["loss"]))
+        loss, gradient = (np.isfinite(values[name]) for name in ("loss", "grad_norm"))
+        bad = np.flatnonzero(~(loss & gradient))
         if len(bad):
+            what = "gradient" if loss[bad[0]] else "loss"
             kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
             raise InputError(
-                f"the loss is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
+                f"the {what} is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
                 f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
             )
         row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}

@@ -122,7 +122,7 @@ def sweep(
 ) -> Swept:
     """Trains many runs on a store's training split, all at once; picks up where `out` left off.
 
-    A run whose loss is not finite ends there, with its last good checkpoint; the others go on.
+    A run whose loss or gradient is not finite ends there, with its last good checkpoint; the others go on.
 
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
