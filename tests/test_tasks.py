@@ -26,6 +26,7 @@ from jvae.training.loop import make_task, train
 from jvae.training.run import read_record
 from jvae.training.state import state_shapes
 from jvae.training.task import Hyper, Loss, named, part, static
+from jvae.training.tasks import perceptual
 from jvae.training.tasks.perceptual import Perceptual
 from jvae.training.tasks.supervised import Supervised
 from jvae.training.tasks.vae import Vae, VaeTask
@@ -184,6 +185,15 @@ def test_a_random_network_is_normalised_to_the_images_and_needs_no_labels(store)
     np.testing.assert_allclose(normal.std((0, 1, 2)), 1, atol=0.05)
     with pytest.raises(InputError, match=r"readout_weight=2\.0: a random network tells no attributes"):
         Perceptual(beta=1.0, judge="random", readout_weight=2.0)
+
+
+def test_a_network_is_scaled_by_images_of_the_whole_split(store, judge, monkeypatch):
+    rows = store.indices("train")
+    monkeypatch.setattr(perceptual, "SEEN", 3)
+    cfg = SHORT.replace(objective=Perceptual(beta=1.0, judge=str(judge)))
+    task: Any = make_task(cfg, store, ONE)
+    seen = store.images[[rows[0], rows[round((len(rows) - 1) / 2)], rows[-1]]]
+    np.testing.assert_allclose(task.scales, perceptual.scales_of(task.net, task.frozen, seen), rtol=1e-5)
 
 
 def test_the_best_is_chosen_by_the_task(store, judge, tmp_path):

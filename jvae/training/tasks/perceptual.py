@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.data.feed import Batch
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.judge.net import MOMENTUM, JudgeNet, init_judge
 from jvae.models.model import Posterior, Variables, latent_dim, to_float
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 RANDOM = "random"  # instead of a judge's file
-SEEN = 256  # training images by which a random network is normalised, and what a network sees is scaled
+SEEN = 256  # training images, spread evenly, by which a random network is normalised and what a network sees is scaled
 LEAST = 1e-6  # variance: what does not vary is not scaled up
 
 
@@ -99,7 +100,7 @@ class PerceptualTask(VaeTask):
 
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
-        images = store.images[store.indices("train")[:SEEN]]
+        images = store.images[spread(store.indices("train"), SEEN)]
         if self.judge == RANDOM:
             net, frozen = JudgeNet(1, self.config.image_size), random_variables(images)
         else:
