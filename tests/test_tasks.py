@@ -20,7 +20,7 @@ from jvae.models.model import to_float, train_pass
 from jvae.runtime.mesh import put, replicated
 from jvae.training import step as step_module
 from jvae.training import tasks
-from jvae.training.checkpoint import Checkpoints
+from jvae.training.checkpoint import Checkpoints, digest_of
 from jvae.training.log import read_metrics
 from jvae.training.loop import make_task, train
 from jvae.training.run import read_record
@@ -220,13 +220,21 @@ def test_a_frozen_network_is_an_argument_and_no_constant(store, judge):
     assert one == two
 
 
-def test_a_frozen_network_is_not_trained_or_saved(store, judge, tmp_path):
+def test_a_frozen_network_is_not_trained_or_saved_and_stays_the_same(store, judge, tmp_path):
+    other = Judge.load(judge)
+    other.save(judge := tmp_path / "judge.npz")
     cfg = SHORT.replace(objective=Perceptual(r_loss_factor=1000, judge=str(judge)), steps=3)
     train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
     assert_equal_states(
         jax.tree.map(jnp.shape, last_state(tmp_path / "run", cfg).variables),
         jax.tree.map(lambda leaf: leaf.shape, shapes_of(SHORT).variables),
     )
+    digest = digest_of(other.variables)
+    assert read_record(tmp_path / "run").judge == digest
+    other.variables = jax.tree.map(lambda leaf: leaf + 1, other.variables)
+    other.save(judge)
+    with pytest.raises(InputError, match=f"of the digest {digest} .now .* of the digest {digest_of(other.variables)}"):
+        train(cfg.replace(steps=6), store, tmp_path / "run", mesh=ONE, progress=False)
 
 
 def test_labels_reach_the_task_however_it_is_fed(store, tmp_path):

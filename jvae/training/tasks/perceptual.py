@@ -98,6 +98,11 @@ class PerceptualTask(VaeTask):
     frozen: Any = None
     scales: Any = None
 
+    @property
+    def teacher(self) -> Variables | None:
+        """The judge's variables; none of a random network, which are always the same."""
+        return None if self.judge == RANDOM else self.frozen
+
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
         images = store.images[spread(store.indices("train"), SEEN)]
