@@ -188,7 +188,7 @@ def test_a_grid_names_every_combination():
         grid(TINY, beta=(1.0,), sigma=(0.1,))
     with pytest.raises(InputError, match="seed=3 3: give each value once"):
         grid(TINY, seed=(3, 3))
-    days = grid(TINY, seed=(20240101, 20240102), learning_rate=(5e-4, 0.00050000001), beta=np.array([1e-7, 2.0]))
+    days = grid(TINY, seed=(20240101, 20240102), learning_rate=(5e-4, 0.00050000001), beta=tuple(np.array([1e-7, 2.0])))
     assert len(days) == 8 and "seed=20240102,learning_rate=0.00050000001,beta=1e-07" in days
     assert "seed=20240101,learning_rate=0.0005,beta=2" in days
     with pytest.raises(InputError, match=r"two models would be named widths=\(4,\), as their values are written alike"):
