@@ -205,8 +205,10 @@ class LoopConfig(Settings):
       batch_size: number of images in a step, over all devices.
       epochs: number of passes over the training split, unless `steps` is given.
       steps: number of optimiser steps in all; None counts in epochs.
-      eval_every: number of steps between validations, each with a checkpoint and a picture.
-      chunk_steps: number of steps in one call of the compiled loop; results do not depend on it.
+      eval_every: number of steps between validations, each with a checkpoint and a picture; each waits for the end of
+        the chunk that it falls in, so give a multiple of chunk_steps.
+      chunk_steps: number of steps in one call of the compiled loop, a chunk. Validations come between chunks; what is
+        learnt does not depend on it.
       dtype: dtype of the matrix work: "auto" is bfloat16 on accelerators and float32 on a CPU, where bfloat16 runs too,
         but gains nothing without instructions for it.
       residency: where the training images are: "resident" keeps them on the device, "streamed" uploads them chunk by

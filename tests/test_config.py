@@ -10,6 +10,7 @@ from jvae.errors import InputError
 from jvae.models.book import Book
 from jvae.training.presets import BOOK, PRESETS, preset
 from jvae.training.run import FORMAT, Record, claim_run, from_fields, read_record, to_fields
+from jvae.training.tasks.perceptual import Perceptual
 from jvae.training.tasks.supervised import Supervised
 from jvae.training.tasks.vae import Vae
 
@@ -143,6 +144,26 @@ def test_a_run_that_has_begun_keeps_to_its_data(tmp_path):
     (tmp_path / "old" / "checkpoints" / "6").mkdir(parents=True)
     claim_run(tmp_path / "old", record)
     assert read_record(tmp_path / "old").data is None  # an older run does not learn what it cannot have checked
+
+
+def test_a_run_that_has_begun_keeps_to_its_judge(tmp_path):
+    def record(path, digest):
+        return Record(BOOK.replace(objective=Perceptual(beta=1.0, judge=path)), judge=digest)
+
+    run, old = tmp_path / "run", tmp_path / "old"
+    for folder, digest in ((run, "0a"), (old, "")):
+        claim_run(folder, record("judge1", digest))
+        (folder / "checkpoints" / "6").mkdir(parents=True)
+    claim_run(run, record("./judge1", "0a"))  # the same one, by another path
+    assert read_record(run) == record("./judge1", "0a")
+    with pytest.raises(
+        InputError, match=r"with judge=\./judge1 of the digest 0a \(now judge1 of the digest 0b\): give the same"
+    ):
+        claim_run(run, record("judge1", "0b"))
+    claim_run(old, record("judge1", "0a"))  # as an older jvae wrote it
+    with pytest.raises(InputError, match=r"with judge=judge1 \(now \./judge1\)"):
+        claim_run(old, record("./judge1", "0a"))
+    assert read_record(old).judge == ""
 
 
 def test_an_old_run_directory_says_which_version_wrote_it(tmp_path):

@@ -196,7 +196,7 @@ def test_each_image_is_decoded_once_where_all_fit(residency, free, often, tmp_pa
             seen.append(index)
             return super().__getitem__(index)
 
-    monkeypatch.setattr("jvae.data.feed._available_bytes", lambda: free)
+    monkeypatch.setattr("jvae.data.feed.available_bytes", lambda: free)
     monkeypatch.setattr("jvae.data.decoded.cores", lambda: 1)  # two threads may want one image at once
     packed, store = pack(Plain(), tmp_path / "s", size=16, progress=False), DecodedStore(Watched(), size=16)
     loop, key = CFG.replace(chunk_steps=3, residency=residency).loop, run_keys(0, ONE)[1]  # a chunk an epoch

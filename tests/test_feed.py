@@ -8,6 +8,7 @@ from jvae.data import feed
 from jvae.data.feed import Columns, Feed, chunk_order, free_bytes, select
 from jvae.errors import InputError
 from jvae.runtime.hashing import random_key
+from jvae.runtime.memory import available_bytes
 from jvae.runtime.mesh import make_mesh
 
 N, B, K = 23, 4, 3
@@ -114,3 +115,18 @@ def test_auto_streams_what_does_not_fit(monkeypatch):
 def test_too_few_images_for_a_batch():
     with pytest.raises(InputError, match="3 training images do not fill one batch of batch_size=4"):
         make_feed("auto", np.zeros((3, 16, 16, 3), np.uint8), np.arange(3), make_mesh(jax.devices()[:1]))
+
+
+def test_a_container_has_less_than_its_machine(tmp_path):
+    def left(**files):
+        for name, text in files.items():
+            (tmp_path / name.replace("_", ".")).write_text(text)
+        return available_bytes(tmp_path / "meminfo", tmp_path)
+
+    machine = left(meminfo="MemTotal: 9 kB\nMemAvailable:      5 kB\n")
+    assert machine == 5120
+    limited = {"memory_current": "3000\n", "memory_stat": "anon 7\ninactive_file 500\nactive_file 100\n"}
+    assert left(memory_max="4000\n", **limited) == 1500  # what caches would give up counts as free
+    assert left(memory_max="2000\n") == 0  # set lower than what is in use
+    assert left(memory_max="900000\n") == machine and left(memory_max="max\n") == machine
+    assert left(memory_max="4000", memory_stat="") == machine  # a group that does not say

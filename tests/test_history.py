@@ -67,6 +67,27 @@ def test_how_a_run_ended(run, error, state, why):
     assert (standing(run).state, standing(run).why, standing(run).total) == (state, why, 9)
 
 
+def test_a_row_that_a_kill_cut_short_is_dropped(run):
+    for _ in range(2):
+        with recorded(run, small_store(), 9, "objective") as call:
+            call.ended(9)
+        whole = read_rows(run / HISTORY)
+        with (run / HISTORY).open("a") as file:
+            file.write('{"time": "2026-')
+    assert [row["event"] for row in read_rows(run / HISTORY)] == ["start", "end"] * 2 and read_rows(
+        run / HISTORY
+    ) == whole
+
+
+def test_the_best_is_finite(run):
+    scores = [(2, float("nan")), (4, 3.0), (6, 2.0), (8, float("-inf"))]
+    rows = [{"step": step, "split": "validation", "objective": score} for step, score in scores]
+    (run / METRICS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert (standing(run).lowest, standing(run).best_step) == (2.0, 6)
+    (run / METRICS).write_text(f"{json.dumps(rows[0])}\n")
+    assert standing(run).best_step is None
+
+
 def test_a_killed_run_and_one_that_trains(run):
     code = (
         "import os, sys; from pathlib import Path; from jvae.data.packed import PackedStore\n"

@@ -7,6 +7,7 @@ import pytest
 from jvae.cli.main import main
 from jvae.cli.settings import chosen
 from jvae.errors import InputError
+from jvae.training.loop import train
 from jvae.training.presets import DEMO
 from jvae.training.run import read_config
 from jvae.training.tasks.supervised import Supervised
@@ -37,6 +38,23 @@ def test_a_preset_and_what_takes_the_place_of_its_parts():
 def test_what_is_not_there_is_named(words, said):
     with pytest.raises(InputError, match=said):
         chosen(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "celeba64 --objective judge",
+            "objective=judge: it trains the network of a judge, not a Book: give --model judge",
+        ),
+        ("celeba64 --model judge", "model=judge: it neither encodes nor decodes, .*: give --objective judge"),
+    ],
+)
+def test_a_judge_and_a_model_of_faces_are_told_apart(words, said, tmp_path):
+    cfg, _ = chosen(words.split())
+    with pytest.raises(InputError, match=said):
+        train(cfg, small_store(), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def call(monkeypatch, *words: str) -> int:
@@ -76,3 +94,5 @@ def test_a_sweep_over_any_of_its_settings(monkeypatch, tmp_path, capsys):
     assert "2 models at once" in capsys.readouterr().out
     assert call(monkeypatch, *words[:6], "--vary", "seed") == 2
     assert "--vary seed: give a setting and its values, such as seed=0,1,2" in capsys.readouterr().err
+    assert call(monkeypatch, *words[:6], "--vary", "seed=0,1", "beta=1", "seed=2") == 2
+    assert "--vary gives seed twice: give it once, with all of its values" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 import json
 import signal
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,8 +14,12 @@ from jvae.errors import InputError
 from jvae.training import many
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
-from jvae.training.loop import train
+from jvae.training.loop import make_task, train
 from jvae.training.sweep import Row, grid, sweep, sweep_table
+from jvae.training.task import Hyper
+from jvae.training.tasks.perceptual import Perceptual
+from jvae.training.tasks.supervised import Supervised
+from jvae.training.tasks.vae import Vae, VaeTask
 from tests import runs
 from tests.faces import small_store
 
@@ -131,6 +137,46 @@ def test_what_may_not_differ_is_named(store, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Packed(Vae):
+    """Two numbers that its task has in one array."""
+
+    pair: tuple[float, ...] = (1.0, 2.0)
+
+    def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PackedTask":
+        return PackedTask(**self.shared(model, dtype), both={"pair": np.array(self.pair, np.float32)})
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class PackedTask(VaeTask):
+    both: Any
+
+
+def test_arrays_that_differ_are_named(store, tmp_path):
+    one = TINY.replace(objective=Packed(beta=1.0))
+    with pytest.raises(InputError, match=r"a and c differ in both\.pair of their PackedTask, .* train each by itself"):
+        sweep({"a": one, "b": one.replace(beta=2.0), "c": one.replace(pair=(1.0, 3.0))}, store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [Perceptual(beta=1.0, judge="random"), Supervised(beta=1.0), Vae(beta=1.0)],
+    ids=lambda o: type(o).__name__,
+)
+def test_each_model_has_the_weights_of_its_own_objective(store, objective):
+    floats = [name for name, value in vars(objective).items() if type(value) is float and name != "readout_weight"]
+    cfgs = [TINY.replace(objective=objective), TINY.replace(objective=objective, **dict.fromkeys(floats, 3.0))]
+    pairs = [(make_task(cfg, store, runs.ONE), Hyper.of(cfg.optimizer, 9)) for cfg in cfgs]
+    numbers, arrays, structure = many.divided(*zip(*pairs, strict=True))
+    for i, pair in enumerate(pairs):
+        found = many.assembled(structure, [each[i] for each in numbers], arrays)
+        runs.assert_equal_states(found, pair)
+    differing = [x for x, y in zip(*map(jax.tree.leaves, pairs), strict=True) if not np.array_equal(x, y)]
+    assert len(differing) == len(floats)
+
+
 def test_a_grid_names_every_combination():
     configs = grid(TINY, seed=(0, 1), learning_rate=(1e-3,), beta=(1.0, 4.0))
     assert list(configs)[:2] == ["seed=0,learning_rate=0.001,beta=1", "seed=0,learning_rate=0.001,beta=4"]
@@ -142,6 +188,11 @@ def test_a_grid_names_every_combination():
         grid(TINY, beta=(1.0,), sigma=(0.1,))
     with pytest.raises(InputError, match="seed=3 3: give each value once"):
         grid(TINY, seed=(3, 3))
+    days = grid(TINY, seed=(20240101, 20240102), learning_rate=(5e-4, 0.00050000001), beta=tuple(np.array([1e-7, 2.0])))
+    assert len(days) == 8 and "seed=20240102,learning_rate=0.00050000001,beta=1e-07" in days
+    assert "seed=20240101,learning_rate=0.0005,beta=2" in days
+    with pytest.raises(InputError, match=r"two models would be named widths=\(4,\), as their values are written alike"):
+        grid(TINY, widths=((4,), "(4,)"))
 
 
 def test_the_table_has_the_best_first_and_says_why_one_failed():

@@ -20,12 +20,13 @@ from jvae.models.model import to_float, train_pass
 from jvae.runtime.mesh import put, replicated
 from jvae.training import step as step_module
 from jvae.training import tasks
-from jvae.training.checkpoint import Checkpoints
+from jvae.training.checkpoint import Checkpoints, digest_of
 from jvae.training.log import read_metrics
 from jvae.training.loop import make_task, train
 from jvae.training.run import read_record
 from jvae.training.state import state_shapes
 from jvae.training.task import Hyper, Loss, named, part, static
+from jvae.training.tasks import perceptual
 from jvae.training.tasks.perceptual import Perceptual
 from jvae.training.tasks.supervised import Supervised
 from jvae.training.tasks.vae import Vae, VaeTask
@@ -186,6 +187,15 @@ def test_a_random_network_is_normalised_to_the_images_and_needs_no_labels(store)
         Perceptual(beta=1.0, judge="random", readout_weight=2.0)
 
 
+def test_a_network_is_scaled_by_images_of_the_whole_split(store, judge, monkeypatch):
+    rows = store.indices("train")
+    monkeypatch.setattr(perceptual, "SEEN", 3)
+    cfg = SHORT.replace(objective=Perceptual(beta=1.0, judge=str(judge)))
+    task: Any = make_task(cfg, store, ONE)
+    seen = store.images[[rows[0], rows[round((len(rows) - 1) / 2)], rows[-1]]]
+    np.testing.assert_allclose(task.scales, perceptual.scales_of(task.net, task.frozen, seen), rtol=1e-5)
+
+
 def test_the_best_is_chosen_by_the_task(store, judge, tmp_path):
     cfg = SHORT.replace(objective=Perceptual(r_loss_factor=1.0, judge=str(judge), logit_weight=50.0))
     train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
@@ -210,13 +220,21 @@ def test_a_frozen_network_is_an_argument_and_no_constant(store, judge):
     assert one == two
 
 
-def test_a_frozen_network_is_not_trained_or_saved(store, judge, tmp_path):
+def test_a_frozen_network_is_not_trained_or_saved_and_stays_the_same(store, judge, tmp_path):
+    other = Judge.load(judge)
+    other.save(judge := tmp_path / "judge.npz")
     cfg = SHORT.replace(objective=Perceptual(r_loss_factor=1000, judge=str(judge)), steps=3)
     train(cfg, store, tmp_path / "run", mesh=ONE, progress=False)
     assert_equal_states(
         jax.tree.map(jnp.shape, last_state(tmp_path / "run", cfg).variables),
         jax.tree.map(lambda leaf: leaf.shape, shapes_of(SHORT).variables),
     )
+    digest = digest_of(other.variables)
+    assert read_record(tmp_path / "run").judge == digest
+    other.variables = jax.tree.map(lambda leaf: leaf + 1, other.variables)
+    other.save(judge)
+    with pytest.raises(InputError, match=f"of the digest {digest} .now .* of the digest {digest_of(other.variables)}"):
+        train(cfg.replace(steps=6), store, tmp_path / "run", mesh=ONE, progress=False)
 
 
 def test_labels_reach_the_task_however_it_is_fed(store, tmp_path):

@@ -20,25 +20,26 @@ def store():
     return small_store()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "what", "bad"), [("loss", "loss", 10), ("grad_norm", "gradient", 12)])
+def test_what_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch, name, what, bad):
     run = tmp_path / "run"
     train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
     good = last_state(run)
     honest = loop.compile_chunk
 
-    def broken_at_step_10(*args):
+    def broken_at_step(*args):
         program = honest(*args)
 
         def broken(*inputs):
             state, metrics = program.run(*inputs)
-            end, losses = jax.device_get((state.step, metrics["loss"]))  # asked for by name, as the loop must
+            end, values = jax.device_get((state.step, metrics[name]))  # asked for by name, as the loop must
             steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
-            return state, metrics | {"loss": put(np.where(steps == 10, np.nan, losses), loop.replicated(ONE))}
+            return state, metrics | {name: put(np.where(steps == bad, np.nan, values), loop.replicated(ONE))}
 
         return program._replace(run=broken)
 
-    monkeypatch.setattr(loop, "compile_chunk", broken_at_step_10)
-    with pytest.raises(InputError, match="not finite at step 10: the checkpoint of step 6 is kept"):
+    monkeypatch.setattr(loop, "compile_chunk", broken_at_step)
+    with pytest.raises(InputError, match=f"the {what} is not finite at step {bad}: the checkpoint of step 6 is kept"):
         train(TINY, store, run, mesh=ONE, progress=False)
     assert_equal_states(last_state(run), good)
 

@@ -22,7 +22,8 @@ def choose(words: list[str]) -> tuple[Callable[..., Any], list[str]]:
 def main(cfg: Config, data: Path, out: Path) -> None:
     """Trains a classifier of all attributes on a store's training split, and shows how well it does on the test split.
 
-    The same command again resumes.
+    The same command again resumes. The learning rate rises for the first tenth of the steps, also where
+    --optimizer.warmup-steps is 0; `jvae train judge` has no warm-up but what that says.
 
     Args:
       data: packed store with labels.

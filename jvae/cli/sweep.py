@@ -36,7 +36,12 @@ def main(cfg: Config, data: Path, out: Path, vary: Many[str] = (), shared_batche
         is trained. Seeds, learning rates and weights of the objective may differ.
       shared_batches: show all models the same batches, instead of each the order of its own seed.
     """
-    configs = grid(cfg, **dict(map(_values, vary)))
+    varied: dict[str, list[Any]] = {}
+    for name, values in map(_values, vary):
+        if name in varied:
+            raise InputError(f"--vary gives {name} twice: give it once, with all of its values, such as {name}=1,2")
+        varied[name] = values
+    configs = grid(cfg, **varied)
     with StopRequest() as stop:
         swept = sweep(configs, data, out, shared_batches=shared_batches, stopped=lambda: stop.signum)
     leave_if_stopped(swept, out)

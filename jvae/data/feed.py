@@ -8,7 +8,6 @@ train on the same batches. Only the part of a permutation that a chunk needs is 
 import functools
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from jvae.data.decoded import Decoded
 from jvae.data.source import Store
 from jvae.errors import InputError
 from jvae.runtime.hashing import epoch_words, key_words, shuffle
+from jvae.runtime.memory import available_bytes
 from jvae.runtime.mesh import along_data, on_accelerator, on_devices, put, replicated
 from jvae.runtime.processes import least
 
@@ -239,7 +239,7 @@ class DecodedFeed(Feed):
 
     def __init__(self, images: Decoded, indices: np.ndarray, *, keep: bool = False, **how: Any) -> None:
         super().__init__(images, indices, residency="streamed", **how)
-        free = _available_bytes() // jax.process_count()  # of this machine, where others may run as well
+        free = available_bytes() // jax.process_count()  # of this machine, where others may run as well
         self._keep = keep and 2 * len(indices) * math.prod(images.shape[1:]) <= free
         self._decoded, self._first = images, int(indices[0])
         self._words = np.asarray(key_words(self._own_key))
@@ -310,16 +310,4 @@ def free_bytes(mesh: Mesh) -> int:
     stats = device.memory_stats() or {}
     if on_accelerator(mesh) and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return _available_bytes() // len(mesh.local_devices)
-
-
-def _available_bytes() -> int:
-    """Memory of the machine that can be had without swapping: what is free, and what caches would give up."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:  # not Linux
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return available_bytes() // len(mesh.local_devices)

@@ -54,6 +54,13 @@ class JudgeNetwork(ModelConfig):
         if self.blocks > MOST_BLOCKS:
             raise InputError(f"blocks={self.blocks}: {MOST_BLOCKS} are the most")
 
+    def module(self, dtype: Any) -> Any:
+        """None: raises `InputError`, as a judge's network is trained by no objective but the judge's."""
+        raise InputError(
+            "model=judge: it neither encodes nor decodes, as this objective needs: give --objective judge, or another "
+            "--model"
+        )
+
 
 class JudgeNet(nn.Module):
     """Images [b,h,w,3] float in [0, 1] to their `Judgement`.

@@ -22,7 +22,7 @@ from jvae.errors import InputError
 from jvae.io.files import holder, seal
 from jvae.runtime.processes import is_main
 from jvae.runtime.provenance import commit, device, versions
-from jvae.training.log import METRICS, read_rows
+from jvae.training.log import METRICS, read_rows, reopened
 from jvae.training.run import CONFIG, LOCK, read_config, settings, steps_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
                 f"{run} was trained on {row['data']['path']} with the checksum {row['data']['checksum']}, and "
                 f"{store.path} has {data['checksum']}: give the same images and labels, or another --out"
             )
+    reopened(path).close()  # a row that a kill cut short would spoil the next one, in its line
     _add(
         path,
         {
@@ -171,7 +172,7 @@ class Standing(NamedTuple):
       step: of the last metrics.
       total: steps of the whole run; None where that is unknown.
       score: name of the score that chooses the best checkpoint.
-      lowest: of it, among the validations; NaN before the first.
+      lowest: of it, among the validations where it is finite; NaN before the first.
       best_step: where that was.
       started: of the last call, in UTC.
       preset: of the config.
@@ -225,7 +226,8 @@ def standing_of(account: Account, pid: str | None) -> Standing:
     else:
         state, why = last.get("state", "unknown"), last.get("why", "")
     score = start.get("best", "objective")
-    scored = [row for row in account.metrics if row["split"] == "validation" and score in row]
+    validations = (row for row in account.metrics if row["split"] == "validation")
+    scored = [row for row in validations if math.isfinite(row.get(score, math.nan))]  # as of a checkpoint
     best = min(scored, key=lambda row: row[score], default=None)
     return Standing(
         account.run,

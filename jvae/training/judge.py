@@ -38,7 +38,7 @@ def train_judge(
     Args:
       store: of images and labels, or the path of a packed one.
       run: the run directory, as of `train`; the judge goes there too, as judge.npz.
-      cfg: None is the preset "judge".
+      cfg: None is the preset "judge". A tenth of the steps are the warm-up, where its warmup_steps are 0.
       mesh: the devices; None takes all there are.
       progress: show a bar.
       stopped: as of `train`.

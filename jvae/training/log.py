@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import sys
 import time
@@ -57,7 +58,7 @@ class Log:
     """
 
     def __init__(self, run: Path, step: int, tracker: Tracker) -> None:
-        self._file, self._times = (_reopened(run / name, step) for name in (METRICS, TIMINGS))
+        self._file, self._times = (reopened(run / name, step) for name in (METRICS, TIMINGS))
         self._folder, self._purge_step, self._tracker = str(run / "events"), step + 1 if step else None, tracker
 
     @functools.cached_property
@@ -155,8 +156,12 @@ class Progress:
         self._bar.close()
 
 
-def _reopened(path: Path, step: int) -> TextIO:
-    """The file at `path`, to add to, with its rows up to `step` alone."""
+def reopened(path: Path, step: float = math.inf) -> TextIO:
+    """The file at `path`, to add to, with its rows up to `step` alone; without a last one that was cut short.
+
+    Raises:
+      InputError: a row is damaged, see `read_rows`.
+    """
     kept = [line + b"\n" for line, row in zip(_lines(path), read_rows(path), strict=True) if row["step"] <= step]
     with replacing(path) as part:
         part.write_bytes(b"".join(kept))

@@ -98,7 +98,7 @@ def train(
       InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
         images that were to be resident and do not fit, damaged images, a run directory of another config or in use,
         no whole checkpoint among those there are, an unknown tracker or one whose package is not installed, or a
-        loss that is not finite: its step is named, and the last good checkpoint stays.
+        loss or a gradient that is not finite: its step is named, and the last good checkpoint stays.
     """
     check_compiles()
     begin = find("tracker", TRACKERS, track)
@@ -210,9 +210,9 @@ def drive(
 ) -> tuple[int, int | None]:
     """Trains from `step` to `total`, or until a signal, or until no member is left.
 
-    Metrics are read one chunk late, so that the device never waits for the host. A member with a loss not finite ends
-    there, with its last good checkpoint, and the others go on; where it is the only one, its error is raised.
-    `saved` is called after checkpoints.
+    Metrics are read one chunk late, so that the device never waits for the host. A member with a loss or a
+    gradient not finite ends there, with its last good checkpoint, and the others go on; where it is the only one, its
+    error is raised. `saved` is called after checkpoints.
 
     Returns:
       The steps done, and the signal's number or None.
@@ -246,7 +246,7 @@ def drive(
         signum = asked()
         due = step == total or step // loop.eval_every > (step - count) // loop.eval_every
         if due or signum:
-            report(*waiting)  # a state that is not finite is never saved
+            report(*waiting)  # no state is saved after a loss or a gradient that is not finite
             waiting = None
             for member, state in zip(members, engine.states(), strict=True):
                 if not member.failed:

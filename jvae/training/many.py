@@ -35,6 +35,14 @@ def divided(tasks: Sequence[Task], hypers: Sequence[Hyper]) -> tuple[Numbers, li
     return numbers, [leaf for leaf in leaves[0] if np.ndim(leaf)], _structure((tasks[0], hypers[0]))
 
 
+def unlike(one: Task, other: Task) -> str | None:
+    """The first of two tasks' arrays that differ and that `divided` would take of one alone, by its path; or None."""
+    for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        if a is not b and (np.ndim(a) or np.ndim(b)) and not np.array_equal(a, b):
+            return jax.tree_util.keystr(path, simple=True, separator=".")
+    return None
+
+
 def _structure(pair: Any) -> Any:
     leaves, tree = jax.tree.flatten(pair)
     return tree, tuple(np.ndim(leaf) == 0 for leaf in leaves)

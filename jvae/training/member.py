@@ -19,7 +19,7 @@ from jvae.render.sheet import save_png, sheet
 from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import put, replicated
 from jvae.runtime.processes import is_main
-from jvae.training.checkpoint import Checkpoints
+from jvae.training.checkpoint import Checkpoints, digest_of
 from jvae.training.history import Call, lasting_name, recorded
 from jvae.training.log import Log, NoLog, NoTracker, Tracker
 from jvae.training.run import Record, claimed, to_fields
@@ -74,9 +74,11 @@ class Member:
           begin: what begins its curves elsewhere, of `jvae.training.trackers`.
 
         Raises:
-          InputError: the directory is of another config or other data, or another process trains in it.
+          InputError: the directory is of another config, other data or another judge, or another process trains in it.
         """
-        stack.enter_context(claimed(self.run, Record(self.cfg, self.cfg.objective.labels(store), DataId.of(store))))
+        teacher, labels = self.task.teacher, self.cfg.objective.labels(store)
+        judge = "" if teacher is None else digest_of(teacher)
+        stack.enter_context(claimed(self.run, Record(self.cfg, labels, DataId.of(store), judge)))
         self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
         if is_main():
@@ -96,14 +98,16 @@ class Member:
         """Writes a row of the `count` steps that end at `step`, of their metrics [k] on the host; returns its means.
 
         Raises:
-          InputError: a loss was not finite; its step is named.
+          InputError: a loss was not finite, or a gradient, after which the state is not; its step is named.
         """
         values = {name: rows[:count] for name, rows in metrics.items()}
-        bad = np.flatnonzero(~np.isfinite(values["loss"]))
+        loss, gradient = (np.isfinite(values[name]) for name in ("loss", "grad_norm"))
+        bad = np.flatnonzero(~(loss & gradient))
         if len(bad):
+            what = "gradient" if loss[bad[0]] else "loss"
             kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
             raise InputError(
-                f"the loss is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
+                f"the {what} is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
                 f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
             )
         row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}

@@ -37,11 +37,13 @@ class Record(NamedTuple):
       config: of the run.
       labels: the attributes that its task learns from; none for most.
       data: the store that it was trained on; None where an older jvae or a store did not say.
+      judge: digest of the judge that its objective learns from; "" where there is none, or an older jvae did not say.
     """
 
     config: Config
     labels: tuple[str, ...] = ()
     data: DataId | None = None
+    judge: str = ""
 
     def task(self, mesh: Mesh) -> Any:
         """The run's `Task`, not prepared: it says how its variables are laid out."""
@@ -138,7 +140,10 @@ def record_of(fields: dict[str, Any], what: str) -> Record:
         if not isinstance(data, dict):
             raise damaged(what, "its data is no object")
         data = build(DataId, data, f"data in {what}")
-    return Record(from_fields(fields, what), tuple(labels), data)
+    judge = fields.pop("judge", "")
+    if not isinstance(judge, str):
+        raise damaged(what, "its judge is no digest")
+    return Record(from_fields(fields, what), tuple(labels), data, judge)
 
 
 def record_fields(record: Record, form: Any) -> dict[str, Any]:
@@ -146,6 +151,8 @@ def record_fields(record: Record, form: Any) -> dict[str, Any]:
     about = {"version": importlib.metadata.version("jvae"), "format": form, "labels": list(record.labels)}
     if record.data is not None:
         about["data"] = dataclasses.asdict(record.data)
+    if record.judge:
+        about["judge"] = record.judge
     return about | to_fields(record.config)
 
 
@@ -177,11 +184,15 @@ def claim_run(run: Path, record: Record) -> None:
     what does not change the result. A run that failed before its first checkpoint may start anew with any settings.
 
     Raises:
-      InputError: the directory holds checkpoints of another config, or files that are no run's.
+      InputError: the directory holds checkpoints of another config or of another judge, or files that are no run's.
     """
     if (run / CONFIG).is_file():
         before = read_record(run)
         ours, theirs = _lasting(record), _lasting(before)
+        if before.judge and record.judge:  # by what it is, wherever its file lies
+            for found, each in ((ours, record), (theirs, before)):
+                path = found.pop("judge", None)
+                found["judge"] = each.judge if before.judge == record.judge else f"{path} of the digest {each.judge}"
         differing = [f"{k}={theirs.get(k)} (now {v})" for k, v in ours.items() if v != theirs.get(k)]
         was, now = before.data, record.data
         if was and now and was.checksum == now.checksum and was.crop != now.crop:
@@ -194,7 +205,7 @@ def claim_run(run: Path, record: Record) -> None:
                 f"({now.source}) has {now.checksum}: give the same images and labels, or another --out"
             )
         if steps_of(run):
-            record = record._replace(data=was)
+            record = record._replace(data=was, judge=before.judge)
     elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):  # but for what a kill left
         raise InputError(f"{run} exists and is no run directory: give another --out")
     with replacing(run / CONFIG) as part:

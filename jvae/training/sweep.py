@@ -30,7 +30,7 @@ from jvae.runtime.mesh import along_models, check_dtype, first_device, make_mode
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys, started
-from jvae.training.many import divided, sweep_chunk
+from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
 from jvae.training.run import settings
 from jvae.training.state import State, init_state, state_shapes
@@ -88,7 +88,8 @@ def grid(cfg: Config, **values: Sequence[Any]) -> dict[str, Config]:
       **values: of settings, by their names; those without a value are not varied.
 
     Raises:
-      InputError: an unknown setting, a value that the config refuses, one given twice, or two loss weights at once.
+      InputError: an unknown setting, a value that the config refuses, one given twice, two loss weights at once, or two
+        values that are written alike.
     """
     varied = {name: given for name, given in values.items() if len(given)}
     for name, given in varied.items():
@@ -98,12 +99,15 @@ def grid(cfg: Config, **values: Sequence[Any]) -> dict[str, Config]:
     for combination in itertools.product(*varied.values()):
         changes = dict(zip(varied, combination, strict=True))
         name = ",".join(f"{name}={_shown(value)}" for name, value in changes.items()) or "model"
+        if name in found:
+            raise InputError(f"two models would be named {name}, as their values are written alike: leave one out")
         found[name] = cfg.replace(**changes)
     return found
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    """A value as it stands in a name: all digits of a number, and 1 for 1.0."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def sweep(
@@ -118,7 +122,7 @@ def sweep(
 ) -> Swept:
     """Trains many runs on a store's training split, all at once; picks up where `out` left off.
 
-    A run whose loss is not finite ends there, with its last good checkpoint; the others go on.
+    A run whose loss or gradient is not finite ends there, with its last good checkpoint; the others go on.
 
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
@@ -241,6 +245,11 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
             raise InputError(
                 f"{first.name} and {member.name} differ in {listed}: in one sweep only seed, learning_rate, and the "
                 "objective's weights may"
+            )
+        if name := unlike(first.task, member.task):
+            raise InputError(
+                f"{first.name} and {member.name} differ in {name} of their {type(first.task).__name__}, which is no "
+                "single number: train each by itself, or give the task a field for each number"
             )
     if first.cfg.loop.residency == "streamed":
         raise InputError("residency=streamed: a sweep keeps the images on the devices, leave it out")

@@ -116,6 +116,11 @@ class Task(Protocol):
         """Whether `solve` gives the variables, and there is nothing to be trained step by step."""
         return False
 
+    @property
+    def teacher(self) -> Variables | None:
+        """Variables of a judge that the task learns from and does not train, once prepared; a run keeps to the same."""
+        return None
+
     def prepared(self, store: Any) -> Self:
         """The task with the arrays that come of the data or of files: weights of rare labels, a frozen network."""
         return self

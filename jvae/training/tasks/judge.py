@@ -13,7 +13,7 @@ from jvae.config import ObjectiveConfig
 from jvae.data.augment import augment
 from jvae.data.feed import Batch
 from jvae.errors import InputError
-from jvae.judge.net import JudgeNet, init_judge
+from jvae.judge.net import JudgeNet, JudgeNetwork, init_judge
 from jvae.models.model import Variables, to_float
 from jvae.training.task import Loss, Task, named, part, static
 
@@ -29,7 +29,12 @@ class JudgeObjective(ObjectiveConfig):
         return tuple(judgeable(store)[0])
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "JudgeTask":
-        """The task, of weights 1 until it is prepared."""
+        """The task, of weights 1 until it is prepared. Raises `InputError` for a network other than a judge's."""
+        if not isinstance(model, JudgeNetwork):
+            raise InputError(
+                f"objective=judge: it trains the network of a judge, not a {type(model).__name__}: give --model judge, "
+                "or another --objective"
+            )
         net = JudgeNet(len(labels), model.image_size, model.dropout, model.blocks, dtype)
         return JudgeTask(net=net, attributes=labels, weights=np.ones((2, len(labels)), np.float32))
 

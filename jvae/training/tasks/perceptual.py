@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.data.feed import Batch
+from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.judge.net import MOMENTUM, JudgeNet, init_judge
 from jvae.models.model import Posterior, Variables, latent_dim, to_float
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 RANDOM = "random"  # instead of a judge's file
-SEEN = 256  # training images by which a random network is normalised, and what a network sees is scaled
+SEEN = 256  # training images, spread evenly, by which a random network is normalised and what a network sees is scaled
 LEAST = 1e-6  # variance: what does not vary is not scaled up
 
 
@@ -69,14 +70,9 @@ class Perceptual(Vae):
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
         """The task, without the judge until it is prepared."""
-        given = (self.layer_weight, self.feature_weight, self.logit_weight, self.readout_weight)
-        return PerceptualTask(
-            **self.shared(model, dtype),
-            judge=self.judge,
-            dtype=dtype,
-            weights=np.array(given, np.float32),
-            read=labels,
-        )
+        given = {"layers": self.layer_weight, "features": self.feature_weight, "logits": self.logit_weight}
+        weights = {name: np.float32(value) for name, value in {**given, "readout": self.readout_weight}.items()}
+        return PerceptualTask(**self.shared(model, dtype), judge=self.judge, dtype=dtype, weights=weights, read=labels)
 
 
 @jax.tree_util.register_dataclass
@@ -87,7 +83,7 @@ class PerceptualTask(VaeTask):
     Attributes:
       judge: file or run directory of the judge.
       dtype: dtype of the judge's matrix work.
-      weights: float32 [4], weights of layers, features, logits and the readout.
+      weights: float32 [] each, by the names of `terms`, so that each run of a sweep has its own.
       read: attributes whose logits are read from the posterior's mean, all of the judge's or none.
       net: the judge's network; None until the task is prepared.
       frozen: its variables, which are not trained.
@@ -102,9 +98,14 @@ class PerceptualTask(VaeTask):
     frozen: Any = None
     scales: Any = None
 
+    @property
+    def teacher(self) -> Variables | None:
+        """The judge's variables; none of a random network, which are always the same."""
+        return None if self.judge == RANDOM else self.frozen
+
     def prepared(self, store: Any) -> Self:
         """The task with the judge."""
-        images = store.images[store.indices("train")[:SEEN]]
+        images = store.images[spread(store.indices("train"), SEEN)]
         if self.judge == RANDOM:
             net, frozen = JudgeNet(1, self.config.image_size), random_variables(images)
         else:
@@ -135,12 +136,11 @@ class PerceptualTask(VaeTask):
         layers = sum(scale * _distance(a, b) / a[0].size for scale, a, b in pairs)
         features = self.scales[-1] * _distance(seen.features, made.features)
         logits = _distance(seen.logits, made.logits)
-        by_layer, by_feature, by_logit, by_readout = self.weights
-        found = {"layers": by_layer * layers, "features": by_feature * features, "logits": by_logit * logits}
+        found = {"layers": layers, "features": features, "logits": logits}
         if self.read:
             read = read_off(variables["params"]["readout"], posterior.mean)
-            found["readout"] = by_readout * _distance(seen.logits, read)
-        return found
+            found["readout"] = _distance(seen.logits, read)
+        return {name: self.weights[name] * value for name, value in found.items()}
 
 
 def open_judge(path: str, image_size: int) -> "Judge":
