@@ -38,6 +38,7 @@ class TrainedModel:
       config: config of the run.
       step: step of the checkpoint.
       data: store that it was trained on, where that is known.
+      teacher: digest of the judge that its objective learnt from; "" where there was none, or that is not known.
       variables: parameters and the model's other collections, on the devices.
       mesh: devices that it works on.
       encode_fn: pure function: variables, uint8 [b,h,w,3] → mean, logvar [b,d] float32.
@@ -51,9 +52,10 @@ class TrainedModel:
         *,
         step: int = 0,
         data: DataId | None = None,
+        teacher: str = "",
         mesh: Mesh | None = None,
     ) -> None:
-        self.config, self.step, self.data = config, step, data
+        self.config, self.step, self.data, self.teacher = config, step, data, teacher
         self.mesh = make_mesh() if mesh is None else mesh
         self.variables = put(variables, replicated(self.mesh))
         self._module = config.model.module(compute_dtype(config.loop.dtype, self.mesh))
@@ -265,4 +267,4 @@ def load(run: str | os.PathLike[str], *, which: Which = "best", mesh: Mesh | Non
         record, step, variables = read_exported(folder)
     else:
         record, step, variables = restore_network(folder, "model", "model of faces", which, mesh)
-    return TrainedModel(record.config, variables, step=step, data=record.data, mesh=mesh)
+    return TrainedModel(record.config, variables, step=step, data=record.data, teacher=record.judge, mesh=mesh)

@@ -15,12 +15,11 @@ from jvae.cli import vectors as estimate
 from jvae.cli.flags import Chart, Trained, VectorFile, Vectors
 from jvae.errors import InputError, InputWarning
 from jvae.evaluate.card import scorecard
-from jvae.evaluate.provenance import origin_of
+from jvae.evaluate.provenance import origin_of, warn_of_teacher
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.trained import TrainedModel, load
 from jvae.training.learned import judge_digest
-from jvae.training.tasks.perceptual import Perceptual
 from tests.faces import small_store
 from tests.runs import ONE, untrained_judge, whole_run
 
@@ -104,22 +103,14 @@ def test_judges_that_taught():
     scorecard(model(), taught, judge(), small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
 
 
-def test_the_judge_of_the_models_own_training_is_warned_of(tmp_path):
-    path = tmp_path / "judge.npz"
-    own = TrainedModel(
-        model().config.replace(objective=Perceptual(r_loss_factor=1.0, judge=str(path))),
-        model().variables,
-        step=17,
-        mesh=ONE,
-    )
-    score = functools.partial(scorecard, own, known(), store=small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
-    score(judge())  # nobody knows whether it was this one
-    judge().save(path)
-    with pytest.warns(InputWarning, match=r"trained to please this judge .*judge\.npz"):
-        score(judge())
-    score(untrained_judge(small_store(), blocks=1))
-    path.write_bytes(b"no judge any longer")
-    score(judge())
+def test_the_judge_of_the_models_own_training_is_warned_of():
+    own = TrainedModel(model().config, model().variables, step=17, teacher=judge_digest(judge()), mesh=ONE)
+    with pytest.warns(InputWarning, match="trained to please the judge that scores it"):
+        warn_of_teacher(own, judge())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_teacher(own, untrained_judge(small_store(), blocks=1))
+        warn_of_teacher(model(), judge())  # nobody knows of one
 
 
 def test_vectors_of_the_split_that_is_scored_are_warned_of(tmp_path):

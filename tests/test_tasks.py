@@ -18,6 +18,7 @@ from jvae.errors import InputError
 from jvae.judge.judge import Judge
 from jvae.models.model import to_float, train_pass
 from jvae.runtime.mesh import put, replicated
+from jvae.trained import load
 from jvae.training import step as step_module
 from jvae.training import tasks
 from jvae.training.checkpoint import Checkpoints, digest_of
@@ -230,7 +231,7 @@ def test_a_frozen_network_is_not_trained_or_saved_and_stays_the_same(store, judg
         jax.tree.map(lambda leaf: leaf.shape, shapes_of(SHORT).variables),
     )
     digest = digest_of(other.variables)
-    assert read_record(tmp_path / "run").judge == digest
+    assert load(tmp_path / "run").teacher == digest
     other.variables = jax.tree.map(lambda leaf: leaf + 1, other.variables)
     other.save(judge)
     with pytest.raises(InputError, match=f"of the digest {digest} .now .* of the digest {digest_of(other.variables)}"):

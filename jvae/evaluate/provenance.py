@@ -1,6 +1,5 @@
 """A model, its vectors and a judge in; what figures of them are of, and whether they say what they seem to, out."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,6 @@ from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
 from jvae.training.checkpoint import digest_of
 from jvae.training.learned import judge_digest
-from jvae.training.tasks.perceptual import RANDOM
 
 
 def origin_of(model: Any, vectors: AttributeVectors | None) -> dict[str, str]:
@@ -39,25 +37,11 @@ def refuse_teacher(vectors: AttributeVectors, judge: Judge, kinds: Sequence[Kind
 
 
 def warn_of_teacher(model: Any, judge: Judge) -> None:
-    """An `InputWarning` where the model was trained by the judge that scores it.
-
-    That is known while the judge's file is there, which the run's objective names.
-
-    Args:
-      model: a `jvae.trained.TrainedModel`.
-      judge: the judge.
-    """
-    path = getattr(model.config.objective, "judge", "")
-    if path in ("", RANDOM) or not os.path.exists(path):
-        return
-    try:
-        own = Judge.load(path, mesh=judge.mesh)
-    except InputError:  # what it was is not known any longer
-        return
-    if judge_digest(own) == judge_digest(judge):
+    """An `InputWarning` where a model, a `jvae.trained.TrainedModel`, was trained by the judge that scores it."""
+    if model.teacher and model.teacher == judge_digest(judge):
         warnings.warn(
-            f"the model was trained to please this judge ({path}), which finds its pictures and edits better than they "
-            "are: let another one score it, as `jvae judge --seed 1` trains one",
+            "the model was trained to please the judge that scores it, which finds its pictures and edits better than "
+            "they are: let another one score it, as `jvae judge --seed 1` trains one",
             InputWarning,
             stacklevel=3,
         )
