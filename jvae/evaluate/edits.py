@@ -17,6 +17,7 @@ from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.runtime.mesh import put_rows, to_host
+from jvae.training.checkpoint import digest_of
 from jvae.training.learned import judge_digest
 
 FACTORS = np.arange(0, BEYOND + 0.25, 0.5)  # standard deviations of the data along the vector
@@ -167,7 +168,7 @@ def judge_edits(
         raise InputError(
             f"factors must start at 0, not {factors}: the unedited pictures are what others are held against"
         )
-    if any(judge_digest(each) == judge_digest(judge) for each in choosers):
+    if digest_of(judge.variables) in map(judge_digest, choosers):
         raise InputError("a judge that chooses how far faces go finds its own choice good: score by another one")
     known = list(judge.attribute_names)
     judged = list(judged if judged is not None else [name for name in known if name in vectors.attribute_names])
