@@ -292,11 +292,13 @@ def test_a_mixture_needs_faces(run, monkeypatch, capsys):
     assert "--prior mixture and --data go together" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default::jvae.errors.InputWarning")
 def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
     out = tmp_path / "scores.png"
     flags = f"--kind regression --thresholds train --split train --out {out}".split()
     call(monkeypatch, "scores", with_vectors, *flags)
-    shown = capsys.readouterr().out
+    shown, said = capsys.readouterr()
+    assert "the vectors were estimated on the split train of store, and are scored on the split train" in said
     table = (tmp_path / "scores.csv").read_text()
     assert "attribute,n,share,auc,threshold,accuracy,majority,balanced" in table and "Male" in table
     assert "means: auc 0." in shown and out.stat().st_size > 10_000

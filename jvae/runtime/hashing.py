@@ -68,13 +68,14 @@ HASH = jax.extend.random.define_prng_impl(
 )
 
 
-def random_key(seed: int) -> jax.Array:
+def random_key(seed: int | jax.Array) -> jax.Array:
     """A key for `jax.random` whose draws are hashes: one short kernel each, under vmap and over devices as well.
 
     Raises:
       InputError: a seed of more than 32 bits, of which the key would not hold the rest, or a negative one.
     """
-    return jax.random.key(check_seed(seed), impl=HASH)
+    checked = check_seed(seed) if isinstance(seed, int) else seed  # within jit it is traced, and cannot be looked at
+    return jax.random.key(checked, impl=HASH)
 
 
 def shuffle(index: jax.Array, n: int, first: jax.Array, second: jax.Array) -> jax.Array:
