@@ -3,7 +3,8 @@
 # make test-browser  the page of `jvae explore` in headless Chromium, which Debian's chromium and chromium-driver bring
 # make faults  everything broken on purpose, hours; ARGS="--only kill", ARGS="--share 0.1" for a look
 # make lint    ruff and pyright
-# make bench   every benchmark, results in benchmarks/results; ARGS=--quick, ARGS="--only train grid"
+# make bench   every benchmark but that of the page (python -m benchmarks.page), results in benchmarks/results;
+#              ARGS=--quick, ARGS="--only train grid"
 # make env     only the virtual environment, .venv; the others make it when it is missing or out of date
 # make clean   removes all of that but data/ and runs/
 #
@@ -82,4 +83,4 @@ $(stamp): pyproject.toml constraints.txt $(if $(filter-out $(installed),$(extras
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find jvae experiments benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find jvae experiments benchmarks faults tests -name __pycache__ -type d -prune -exec rm -rf {} +

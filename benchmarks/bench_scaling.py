@@ -28,6 +28,7 @@ from benchmarks.faces import Repeated, untrained
 from benchmarks.faces import images as some_images
 from jvae.cli.run import run
 from jvae.data.sources.celeba import ATTRIBUTES
+from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
 from jvae.training.presets import preset
 
@@ -135,10 +136,12 @@ def main(
     Args:
       quick: training of 10^4 and 10^5 images alone, with the preset demo, few steps, once.
       path: a packed store of 64x64 to repeat; rendered faces without.
-      most: images of the largest store; 10^7 unless told, 10^5 with --quick.
+      most: images of the largest store, at least 10^4; 10^7 unless told, 10^5 with --quick.
       minutes: leave out the passes of statistics that would take longer than this in all.
       rounds: processes a case; 3 unless told, 1 with --quick. A pass over a minute runs once.
     """
+    if most is not None and most < SMALLEST:
+        raise InputError(f"--most {most} is less than the smallest store that is measured: give {SMALLEST} or more")
     rounds = rounds or (1 if quick else 3)
     most = most or (100_000 if quick else 10_000_000)
     seconds = 10.0 if quick else 60 * minutes

@@ -32,7 +32,8 @@ def main(
     """
     data, judged = out.with_name(f"{out.name}-faces"), out.with_name(f"{out.name}-judge")
     if not data.exists():
-        pack.pack_source(CelebAFolder(path), out=data, size=preset(name).model.image_size)
+        crop = "squash" if name == "book" else "center"  # as printed in the book
+        pack.pack_source(CelebAFolder(path), out=data, size=preset(name).model.image_size, crop=crop)
     train.main(preset(name).replace(steps=steps), data, out)
     trained = Trained(out, data)
     vectors.main(trained)

@@ -29,21 +29,21 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
       seed: seed of the faces and of the training.
       out: run directory; the faces go beside it.
     """
-    data, began = out.with_name(f"{out.name}-faces"), time.perf_counter()
+    data, source, began = out.with_name(f"{out.name}-faces"), RenderedFaces(faces, seed, 64), time.perf_counter()
 
     def stage(name: str) -> None:
         print(f"-- {time.perf_counter() - began:5.1f} s: {name}", flush=True)
 
     stage("render and pack")
     if not data.exists():
-        pack.pack_source(RenderedFaces(count=faces, seed=seed, size=64), out=data)
-    if len(store := PackedStore.open(data)) != faces:
-        raise InputError(f"{data} holds {len(store)} faces, not {faces}: give another --out")
+        pack.pack_source(source, out=data)
+    labels = source.labels(range(faces)[:64])  # enough to tell a seed by
+    if len(store := PackedStore.open(data)) != faces or store.attrs[:64].tolist() != labels.tolist():
+        raise InputError(f"{data} holds {len(store)} faces, not {faces} of seed {seed}: remove it or give a new --out")
     stage("train")
     train.main(preset("demo").replace(seed=seed, steps=steps), data, out)
     stage("attribute vectors")
-    trained = Trained(out, data)
-    vectors.main(trained)
+    vectors.main(trained := Trained(out, data))
     stage("pictures")
     reconstruct.main(trained)
     sample.main(Run(out), data=data)

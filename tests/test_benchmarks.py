@@ -179,6 +179,11 @@ def test_a_job_runs_in_a_process_of_its_own(rows, tmp_path):
         bench_scaling.measure({**job, "store": str(tmp_path / "no-such.npy")}, None)
 
 
+def test_a_store_smaller_than_the_smallest_is_refused():
+    with pytest.raises(InputError, match=r"--most 5000 is less than the smallest .*: give 10000 or more"):
+        bench_scaling.main(most=5000)
+
+
 def test_peak_memory_is_the_most_there_was():
     code = (  # in a process that holds little
         "import numpy as np; from benchmarks.bench_scaling import peak_memory\n"

@@ -8,8 +8,12 @@ import pytest
 from PIL import Image
 
 from experiments import book, celeba, edits, faces, objectives, quickstart, scaling, sweep
-from jvae.cli import vectors
+from jvae.cli import train, vectors
 from jvae.cli.flags import Trained
+from jvae.data.packed import PackedStore
+from jvae.errors import InputError
+from jvae.training.presets import preset
+from tests.celeba_files import write_celeba
 from tests.faces import small_store
 from tests.runs import whole_run
 
@@ -40,6 +44,39 @@ def test_an_experiment_is_short_and_says_what_to_expect(module):
     header = ast.get_docstring(ast.parse(text)) or ""
     assert "\n    python " in header or "\n    make demo" in header
     assert "Expect" in header
+
+
+class TrainingBegins(Exception):
+    pass
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Experiments end where their training would begin."""
+
+    def begin(*_):
+        raise TrainingBegins
+
+    monkeypatch.setattr(train, "main", begin)
+
+
+def test_the_demo_takes_faces_that_are_there_only_when_they_are_those_of_its_seed(untrained, tmp_path):
+    faces, out = tmp_path / "demo-faces", tmp_path / "demo"
+    shutil.copytree(small_store().path, faces)
+    with pytest.raises(TrainingBegins):
+        quickstart.main(120, out=out)
+    for count, seed in ((120, 1), (121, 0)):
+        with pytest.raises(InputError, match=rf"holds 120 faces, not {count} of seed {seed}: remove it or"):
+            quickstart.main(count, seed=seed, out=out)
+
+
+@pytest.mark.parametrize(("name", "crop"), [("book", "squash"), ("celeba64", "center")])
+def test_celeba_is_cropped_as_the_preset_is_of(untrained, tmp_path, name, crop):
+    write_celeba(tmp_path / "celeba")
+    with pytest.raises(TrainingBegins):
+        celeba.main(tmp_path / "celeba", tmp_path / "run", name)
+    store = PackedStore.open(tmp_path / "run-faces")
+    assert (store.crop, store.size) == (crop, preset(name).model.image_size)
 
 
 def test_the_book_step_by_step(run, capsys):
