@@ -1,5 +1,6 @@
 """What the page with sliders is told: pictures, probabilities, commands; with a small model that was not trained."""
 
+import base64
 import dataclasses
 import io
 import itertools
@@ -81,9 +82,9 @@ def body(start: Start, look: Look | None = None, end: Start | None = None, **res
     return json.dumps({name: dataclasses.asdict(field) for name, field in fields.items()} | rest).encode()
 
 
-def photograph(form: str = "PNG") -> bytes:
+def photograph(form: str = "PNG", profile: bytes | None = None) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(portraits(8, 256)[1]).save(out, form)
+    Image.fromarray(portraits(8, 256)[1]).save(out, form, icc_profile=profile)
     return out.getvalue()
 
 
@@ -228,6 +229,19 @@ def test_learned_vectors_can_be_chosen_where_there_are_some(studio, app, known):
     ask = Ask(studio.sample(0), Look(MOVED, kind=setup["kind"]))
     moved = move(studio.base(ask)[None], studio.known, MOVED, "sd")
     np.testing.assert_array_equal(studio.show(ask)[0], studio.model.decode(moved)[0])
+
+
+def test_a_photograph_keeps_its_colour_profile(studio, app):
+    key = studio.photos.add(photograph(profile=b"of a wide screen"), "me.png")
+    start = studio.from_photo(key, EYES)
+    shown = base64.b64decode(json.loads(app.show({}, body(start)).body)["image"])
+    seen = [app.picture({}, body(start, whole=whole)).body for whole in (True, False)]
+    for data in (*seen, shown, studio.photos.look(key).jpeg):
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.info["icc_profile"] == b"of a wide screen"
+    for other in (body(studio.sample(0)), body(start, end=studio.sample(0))):
+        with Image.open(io.BytesIO(app.picture({}, other).body)) as image:
+            assert "icc_profile" not in image.info
 
 
 def test_old_photographs_make_room(studio, monkeypatch):

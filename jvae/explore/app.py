@@ -146,9 +146,11 @@ class App:
     def show(self, query: Query, body: bytes) -> Reply:
         """The picture, and what it shows."""
         began = time.perf_counter()
-        picture, chances = self.studio.show(read_ask(body)[0])
+        ask, _ = read_ask(body)
+        picture, chances = self.studio.show(ask)
         small = len(picture) == self.studio.model.image_size
-        image, kind = (png(picture), "image/png") if small else (jpeg(picture), "image/jpeg")
+        written, kind = (png, "image/png") if small else (jpeg, "image/jpeg")
+        image = written(picture, self.studio.profile(ask))
         ms = 1000 * (time.perf_counter() - began)
         return as_json({"image": text(image), "type": kind, "chances": chances, "ms": ms})
 
@@ -162,10 +164,11 @@ class App:
     def picture(self, query: Query, body: bytes) -> Reply:
         """The picture as a file: as it is shown, at 4 times its size, or the whole photograph."""
         ask, rest = read_ask(body)
-        if rest.get("whole"):
-            return Reply(png(self.studio.whole(ask)), "image/png")
-        picture, _ = self.studio.show(ask)
-        return Reply(png(enlarged(picture, 4) if rest.get("times") == 4 else picture), "image/png")
+        whole = rest.get("whole")
+        picture = self.studio.whole(ask) if whole else self.studio.show(ask)[0]
+        if rest.get("times") == 4 and not whole:
+            picture = enlarged(picture, 4)
+        return Reply(png(picture, self.studio.profile(ask)), "image/png")
 
     def movie(self, query: Query, body: bytes) -> Reply:
         """An animation of a morph as a file."""

@@ -140,6 +140,11 @@ class Studio:
             picture = tile = self.model.decode(moved[None])[0]
         return picture, self._chances(ask.look, moved, tile)
 
+    def profile(self, ask: Ask) -> bytes:
+        """The ICC colour profile of the photograph that is shown; empty where it has none, or no photograph is."""
+        start = ask.start
+        return self.photos.read(start.photo).profile if start.photo and ask.end is None else b""
+
     def whole(self, ask: Ask) -> np.ndarray:
         """The whole photograph, edited, at its own size: uint8 [h,w,3]."""
         start, z, moved = self._moved(ask)
