@@ -198,6 +198,22 @@ def test_faces_are_found_by_id_label_and_chance(studio):
         studio.from_store("rendered-999999")
 
 
+def test_faces_are_found_by_attributes_with_blanks(studio):
+    store = small_store()
+    renamed = {"Male": "Pale", "Smiling": "Pale Skin", "Eyeglasses": "Not (Very) Pale"}
+    names = tuple(renamed.get(name, name) for name in store.attribute_names)
+    studio.store = dataclasses.replace(store, meta=dataclasses.replace(store.meta, attribute_names=names))
+    for words, male, smiling, glasses in (
+        ("pale skin", None, True, None),
+        ("-Pale Skin  Pale", True, False, None),
+        ("not (very) pale -pale", False, None, True),
+    ):
+        rows = [store.index(name) for name in studio.find(words, 0)]
+        assert rows
+        for name, wanted in (("Male", male), ("Smiling", smiling), ("Eyeglasses", glasses)):
+            assert wanted is None or (store.attrs[rows, store.attribute(name)] == wanted).all()
+
+
 def test_a_photograph_is_painted_where_the_face_is(studio):
     key = studio.photos.add(photograph(), "me.png")
     start = studio.from_photo(key, EYES)
