@@ -372,6 +372,7 @@ def test_downloads(studio, app):
         ({"z": [float("nan")] * 6}, "the latent of x is not of this run"),
         ({"z": "six"}, "z is 'six'"),
         ({"image": "!"}, "the picture of x is not of this run"),
+        ({"image": "é\ud800"}, "the picture of x is not of this run"),
         ({"image": "AAAA"}, "x is not an image"),
         ({"source": "web"}, "source is 'web'"),
         ({"more": 1}, "unknown field 'more'"),

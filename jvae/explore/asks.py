@@ -60,7 +60,7 @@ class Start:
         if not self.image:
             return None
         try:
-            found = read_image(base64.b64decode(self.image, validate=True), self.name)
+            found = read_image(base64.b64decode(self.image.encode("ascii", "replace"), validate=True), self.name)
         except binascii.Error:
             found = np.zeros(0)
         if found.shape != (size, size, 3):
