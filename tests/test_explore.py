@@ -326,6 +326,33 @@ def test_the_command_of_a_photograph(studio, run, model, monkeypatch):
         np.testing.assert_array_equal(drawn(run, line, monkeypatch), studio.whole(ask))
 
 
+def test_the_command_of_a_picture_that_was_framed_already(studio, run, model, monkeypatch):
+    monkeypatch.setattr(trained, "load", lambda path: model)
+    monkeypatch.chdir(run)
+    (run / "my face.png").write_bytes(photograph())
+    start = studio.from_photo(studio.photos.add(photograph(), "my face.png"), ())
+    ask = Ask(start, Look(MOVED))
+    line, file = command(run, small_store().path, ask, "Male")
+    assert not file
+    np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+    with pytest.raises(InputError, match=r"paints onto my face\.png with a store, which says how it is cut: start"):
+        command(run, None, ask, "Male")
+    for ask in (Ask(start, Look(MOVED, paint=False)), Ask(start, Look(MOVED, t=0.3), studio.sample(0))):
+        line, file = command(run, None, ask, "Male")
+        np.save(file, studio.base(ask))
+        np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+
+
+def test_the_command_reads_the_vectors_that_the_page_does(studio, run, model, known, monkeypatch):
+    monkeypatch.setattr(trained, "load", lambda path: model)
+    (run / "vectors.npz").unlink()
+    known.save(run / "other vectors.npz")
+    ask = Ask(studio.from_store(A), Look(MOVED))
+    app = App(studio, small_store().path, None, run / "other vectors.npz")
+    line = json.loads(app.command({}, body(ask.start, ask.look)).body)["command"]
+    np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -153,6 +153,8 @@ def test_a_run_without_vectors_is_offered_some(started, run, model, monkeypatch)
     assert "the page offers to make them" in out
     setup = json.loads(apps[0].vectors({}, b"").body)
     assert "Smiling" in setup["groups"]["Mouth and beard"] and (run / "vectors.npz").exists()
+    started("--vectors", run / "vectors.npz", "--no-browser")
+    assert [app.vectors_file for app in apps] == [None, run / "vectors.npz"]
 
 
 def test_what_does_not_fit_is_one_line(started, tmp_path, capsys):

@@ -48,7 +48,7 @@ def main(
         estimate.main(Trained(run.run, data))
         return load_vectors(run.run, model)
 
-    app = App(studio, data, make if labelled else None)
+    app = App(studio, data, make if labelled else None, file.vectors)
     with open_server(app, port) as server:
         if known is None:
             way = "the page offers to make them" if labelled else "`jvae vectors` makes them, of a labelled store"

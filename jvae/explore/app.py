@@ -56,12 +56,17 @@ class App:
       studio: the run.
       data: the store, as it was given, or None.
       estimate: makes the run's attribute vectors; None where it cannot.
+      vectors_file: where the vectors are from, as it was given; None is the run's own.
     """
 
     def __init__(
-        self, studio: Studio, data: Path | None, estimate: Callable[[], AttributeVectors] | None = None
+        self,
+        studio: Studio,
+        data: Path | None,
+        estimate: Callable[[], AttributeVectors] | None = None,
+        vectors: Path | None = None,
     ) -> None:
-        self.studio, self.data, self.estimate = studio, data, estimate
+        self.studio, self.data, self.estimate, self.vectors_file = studio, data, estimate, vectors
         self._estimating = threading.Lock()
         self.gets: dict[str, Callable[[Query], Reply]] = {
             "/api/setup": self.setup,
@@ -181,7 +186,7 @@ class App:
         known = self.studio.known
         if known is None:
             raise InputError(f"{self.studio.run} has no attribute vectors, which the command would need")
-        line, file = command(self.studio.run, self.data, read_ask(body)[0], known.names[0])
+        line, file = command(self.studio.run, self.data, read_ask(body)[0], known.names[0], self.vectors_file)
         return as_json({"command": line, "file": file})
 
     def latent(self, query: Query, body: bytes) -> Reply:
