@@ -34,6 +34,7 @@ class Bundle:
       kinds: attribute vectors, each of another kind; edits are by the first. None where there are no vectors.
       scores: what validation found at the model's step, by name.
       scorecard: what `jvae scorecard` wrote of these weights and vectors, or nothing.
+      named: whether the first kind was asked for by name.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Bundle:
     kinds: tuple[AttributeVectors, ...]
     scores: dict[str, float]
     scorecard: dict[str, Any]
+    named: bool = False
 
     @property
     def vectors(self) -> AttributeVectors | None:
@@ -105,7 +107,7 @@ def read_bundle(
             InputWarning,
             stacklevel=2,
         )
-    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard)
+    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard, kind is not None)
 
 
 def directions(vectors: AttributeVectors) -> np.ndarray:
