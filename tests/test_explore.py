@@ -19,6 +19,7 @@ from jvae.cli.main import main as jvae
 from jvae.data.source import DataId
 from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.errors import InputError
+from jvae.evaluate.provenance import origin_of
 from jvae.explore import photos as photos_module
 from jvae.explore.app import App
 from jvae.explore.asks import Ask, Look, Start, read_ask
@@ -419,7 +420,7 @@ def test_looks_lie_within_bounds(look):
         read_ask(json.dumps(fields).encode())
 
 
-def test_what_there_is_to_read(app, run):
+def test_what_there_is_to_read(app, run, model, known):
     found = json.loads(app.worst({}).body)
     errors = [face["error"] for face in found["faces"]]
     assert errors == sorted(errors, reverse=True) and found["count"] == (small_store().splits == "test").sum()
@@ -428,6 +429,12 @@ def test_what_there_is_to_read(app, run):
         app.gets["/api/scorecard"]({})
     (run / "scorecard").mkdir()
     (run / "scorecard" / "page.png").write_bytes(b"a page")
+    ours = origin_of(model, known)
+    for of in (ours | {"vectors": "0"}, ours | {"model": "0"}, None):
+        (run / "scorecard" / "scorecard.json").write_text(json.dumps({"of": of}))
+        with pytest.raises(InputError, match=r"scorecard\.json is of other weights or vectors than are shown, or does"):
+            app.gets["/api/scorecard"]({})
+    (run / "scorecard" / "scorecard.json").write_text(json.dumps({"of": ours}))
     assert app.gets["/api/scorecard"]({}).body == b"a page"
 
 
