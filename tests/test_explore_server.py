@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
 
@@ -14,13 +15,14 @@ import pytest
 from jvae import trained
 from jvae.cli import explore as explore_module
 from jvae.cli.main import main as jvae
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.explore import server as server_module
 from jvae.explore.app import App
 from jvae.explore.asks import Look
 from jvae.explore.server import PAGE, address, open_server
 from jvae.explore.studio import Studio
 from tests.faces import small_store
+from tests.runs import untrained_judge
 from tests.test_explore import A, B, body, known, model, pixels, run, studio  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore::jvae.errors.InputWarning")
@@ -121,7 +123,8 @@ def started(run, model, monkeypatch, capsys):  # noqa: F811
         )
         monkeypatch.setattr(sys, "argv", ["jvae", "explore", "--run", str(run), *map(str, words)])
         jvae()
-        return capsys.readouterr().out, opened
+        said = capsys.readouterr()
+        return said.err + said.out, opened
 
     return start
 
@@ -141,6 +144,18 @@ def test_without_a_display_it_says_where_the_page_is(started, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     out, opened = started()
     assert not opened and "there is no display here: open that address" in out
+
+
+def test_a_judge_of_another_crop_is_said(started, tmp_path):
+    judge = untrained_judge(small_store())
+    for crop in ("rendered", "squash"):
+        judge.crop = crop
+        judge.save(tmp_path / "judge.npz")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            out, _ = started("--judge", tmp_path / "judge.npz", "--no-browser")
+        said = "crop squash, and those of the store that the run was trained on are cut by the crop rendered" in out
+        assert said == (crop == "squash")
 
 
 def test_a_run_without_vectors_is_offered_some(started, run, model, monkeypatch):  # noqa: F811
