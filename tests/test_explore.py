@@ -1,5 +1,6 @@
 """What the page with sliders is told: pictures, probabilities, commands; with a small model that was not trained."""
 
+import base64
 import dataclasses
 import io
 import itertools
@@ -18,6 +19,7 @@ from jvae.cli.main import main as jvae
 from jvae.data.source import DataId
 from jvae.data.sources.celeba import ATTRIBUTES
 from jvae.errors import InputError
+from jvae.evaluate.provenance import origin_of
 from jvae.explore import photos as photos_module
 from jvae.explore.app import App
 from jvae.explore.asks import Ask, Look, Start, read_ask
@@ -81,9 +83,9 @@ def body(start: Start, look: Look | None = None, end: Start | None = None, **res
     return json.dumps({name: dataclasses.asdict(field) for name, field in fields.items()} | rest).encode()
 
 
-def photograph(form: str = "PNG") -> bytes:
+def photograph(form: str = "PNG", profile: bytes | None = None) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(portraits(8, 256)[1]).save(out, form)
+    Image.fromarray(portraits(8, 256)[1]).save(out, form, icc_profile=profile)
     return out.getvalue()
 
 
@@ -197,6 +199,22 @@ def test_faces_are_found_by_id_label_and_chance(studio):
         studio.from_store("rendered-999999")
 
 
+def test_faces_are_found_by_attributes_with_blanks(studio):
+    store = small_store()
+    renamed = {"Male": "Pale", "Smiling": "Pale Skin", "Eyeglasses": "Not (Very) Pale"}
+    names = tuple(renamed.get(name, name) for name in store.attribute_names)
+    studio.store = dataclasses.replace(store, meta=dataclasses.replace(store.meta, attribute_names=names))
+    for words, male, smiling, glasses in (
+        ("pale skin", None, True, None),
+        ("-Pale Skin  Pale", True, False, None),
+        ("not (very) pale -pale", False, None, True),
+    ):
+        rows = [store.index(name) for name in studio.find(words, 0)]
+        assert rows
+        for name, wanted in (("Male", male), ("Smiling", smiling), ("Eyeglasses", glasses)):
+            assert wanted is None or (store.attrs[rows, store.attribute(name)] == wanted).all()
+
+
 def test_a_photograph_is_painted_where_the_face_is(studio):
     key = studio.photos.add(photograph(), "me.png")
     start = studio.from_photo(key, EYES)
@@ -228,6 +246,19 @@ def test_learned_vectors_can_be_chosen_where_there_are_some(studio, app, known):
     ask = Ask(studio.sample(0), Look(MOVED, kind=setup["kind"]))
     moved = move(studio.base(ask)[None], studio.known, MOVED, "sd")
     np.testing.assert_array_equal(studio.show(ask)[0], studio.model.decode(moved)[0])
+
+
+def test_a_photograph_keeps_its_colour_profile(studio, app):
+    key = studio.photos.add(photograph(profile=b"of a wide screen"), "me.png")
+    start = studio.from_photo(key, EYES)
+    shown = base64.b64decode(json.loads(app.show({}, body(start)).body)["image"])
+    seen = [app.picture({}, body(start, whole=whole)).body for whole in (True, False)]
+    for data in (*seen, shown, studio.photos.look(key).jpeg):
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.info["icc_profile"] == b"of a wide screen"
+    for other in (body(studio.sample(0)), body(start, end=studio.sample(0))):
+        with Image.open(io.BytesIO(app.picture({}, other).body)) as image:
+            assert "icc_profile" not in image.info
 
 
 def test_old_photographs_make_room(studio, monkeypatch):
@@ -296,6 +327,33 @@ def test_the_command_of_a_photograph(studio, run, model, monkeypatch):
         np.testing.assert_array_equal(drawn(run, line, monkeypatch), studio.whole(ask))
 
 
+def test_the_command_of_a_picture_that_was_framed_already(studio, run, model, monkeypatch):
+    monkeypatch.setattr(trained, "load", lambda path: model)
+    monkeypatch.chdir(run)
+    (run / "my face.png").write_bytes(photograph())
+    start = studio.from_photo(studio.photos.add(photograph(), "my face.png"), ())
+    ask = Ask(start, Look(MOVED))
+    line, file = command(run, small_store().path, ask, "Male")
+    assert not file
+    np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+    with pytest.raises(InputError, match=r"paints onto my face\.png with a store, which says how it is cut: start"):
+        command(run, None, ask, "Male")
+    for ask in (Ask(start, Look(MOVED, paint=False)), Ask(start, Look(MOVED, t=0.3), studio.sample(0))):
+        line, file = command(run, None, ask, "Male")
+        np.save(file, studio.base(ask))
+        np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+
+
+def test_the_command_reads_the_vectors_that_the_page_does(studio, run, model, known, monkeypatch):
+    monkeypatch.setattr(trained, "load", lambda path: model)
+    (run / "vectors.npz").unlink()
+    known.save(run / "other vectors.npz")
+    ask = Ask(studio.from_store(A), Look(MOVED))
+    app = App(studio, small_store().path, None, run / "other vectors.npz")
+    line = json.loads(app.command({}, body(ask.start, ask.look)).body)["command"]
+    np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -342,6 +400,7 @@ def test_downloads(studio, app):
         ({"z": [float("nan")] * 6}, "the latent of x is not of this run"),
         ({"z": "six"}, "z is 'six'"),
         ({"image": "!"}, "the picture of x is not of this run"),
+        ({"image": "é\ud800"}, "the picture of x is not of this run"),
         ({"image": "AAAA"}, "x is not an image"),
         ({"source": "web"}, "source is 'web'"),
         ({"more": 1}, "unknown field 'more'"),
@@ -361,7 +420,7 @@ def test_looks_lie_within_bounds(look):
         read_ask(json.dumps(fields).encode())
 
 
-def test_what_there_is_to_read(app, run):
+def test_what_there_is_to_read(app, run, model, known):
     found = json.loads(app.worst({}).body)
     errors = [face["error"] for face in found["faces"]]
     assert errors == sorted(errors, reverse=True) and found["count"] == (small_store().splits == "test").sum()
@@ -370,6 +429,12 @@ def test_what_there_is_to_read(app, run):
         app.gets["/api/scorecard"]({})
     (run / "scorecard").mkdir()
     (run / "scorecard" / "page.png").write_bytes(b"a page")
+    ours = origin_of(model, known)
+    for of in (ours | {"vectors": "0"}, ours | {"model": "0"}, None):
+        (run / "scorecard" / "scorecard.json").write_text(json.dumps({"of": of}))
+        with pytest.raises(InputError, match=r"scorecard\.json is of other weights or vectors than are shown, or does"):
+            app.gets["/api/scorecard"]({})
+    (run / "scorecard" / "scorecard.json").write_text(json.dumps({"of": ours}))
     assert app.gets["/api/scorecard"]({}).body == b"a page"
 
 

@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
 
@@ -14,13 +15,14 @@ import pytest
 from jvae import trained
 from jvae.cli import explore as explore_module
 from jvae.cli.main import main as jvae
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.explore import server as server_module
 from jvae.explore.app import App
 from jvae.explore.asks import Look
 from jvae.explore.server import PAGE, address, open_server
 from jvae.explore.studio import Studio
 from tests.faces import small_store
+from tests.runs import untrained_judge
 from tests.test_explore import A, B, body, known, model, pixels, run, studio  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore::jvae.errors.InputWarning")
@@ -74,6 +76,10 @@ def test_the_page_names_no_other_machine():
         ("POST", "/api/framed", b'{"photo": "x"}', {}, 410, "drop it in again"),
         ("POST", "/api/photo?name=a.jpg", b"", {}, 422, "a.jpg is empty"),
         ("POST", "/api/show", b"{}", {"Content-Length": "999999999"}, 413, "more than 200 MB"),
+        ("POST", "/api/show", b"{}", {"Content-Length": "²"}, 413, "more than 200 MB"),
+        ("POST", "/api/show", b"{}", {"Content-Length": "9" * 5000}, 413, "more than 200 MB"),
+        ("GET", "/api/none", None, {"Host": "localhost", "Origin": "http://localhost"}, 404, "there is nothing at"),
+        ("GET", "/api/none", None, {"Host": "evil.example"}, 403, "only the page itself"),
         ("GET", "/api/setup", None, {"Host": "evil.example:80"}, 403, "only the page itself"),
         ("POST", "/api/vectors", b"", {"Origin": "http://evil.example"}, 403, "only the page itself"),
     ],
@@ -117,7 +123,8 @@ def started(run, model, monkeypatch, capsys):  # noqa: F811
         )
         monkeypatch.setattr(sys, "argv", ["jvae", "explore", "--run", str(run), *map(str, words)])
         jvae()
-        return capsys.readouterr().out, opened
+        said = capsys.readouterr()
+        return said.err + said.out, opened
 
     return start
 
@@ -139,6 +146,18 @@ def test_without_a_display_it_says_where_the_page_is(started, monkeypatch):
     assert not opened and "there is no display here: open that address" in out
 
 
+def test_a_judge_of_another_crop_is_said(started, tmp_path):
+    judge = untrained_judge(small_store())
+    for crop in ("rendered", "squash"):
+        judge.crop = crop
+        judge.save(tmp_path / "judge.npz")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            out, _ = started("--judge", tmp_path / "judge.npz", "--no-browser")
+        said = "crop squash, and those of the store that the run was trained on are cut by the crop rendered" in out
+        assert said == (crop == "squash")
+
+
 def test_a_run_without_vectors_is_offered_some(started, run, model, monkeypatch):  # noqa: F811
     (run / "vectors.npz").unlink()
     out, _ = started("--no-browser")
@@ -149,6 +168,8 @@ def test_a_run_without_vectors_is_offered_some(started, run, model, monkeypatch)
     assert "the page offers to make them" in out
     setup = json.loads(apps[0].vectors({}, b"").body)
     assert "Smiling" in setup["groups"]["Mouth and beard"] and (run / "vectors.npz").exists()
+    started("--vectors", run / "vectors.npz", "--no-browser")
+    assert [app.vectors_file for app in apps] == [None, run / "vectors.npz"]
 
 
 def test_what_does_not_fit_is_one_line(started, tmp_path, capsys):

@@ -198,6 +198,7 @@ def test_a_scorecard_of_other_weights_or_vectors_is_left_out(tmp_path):
 
     ours = origin_of(model, known)
     assert left(of=ours | {"step": 17})["judged"] == ["Smiling", "Male"]
+    assert not read_bundle(run).named and read_bundle(run, kind="difference").named
     for of in ({}, {"of": None}, {"of": ours | {"model": "0"}}, {"of": ours | {"vectors": "0"}}):
         with pytest.warns(InputWarning, match=r"scorecard\.json is of other weights or vectors than are exported, or"):
             assert left(**of) == {}

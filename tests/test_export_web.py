@@ -1,6 +1,7 @@
 """The page that runs a model in the browser alone, in a headless Chromium that reaches nothing but this machine."""
 
 import base64
+import dataclasses
 import functools
 import http.server
 import importlib.util
@@ -231,6 +232,8 @@ def test_what_the_page_knows_is_json():
     assert sorted(known["attributes"]) == ["Eyeglasses", "Male", "Smiling"]
     assert {name for group in known["groups"] for name in group["names"]} == set(known["attributes"])
     assert known["start"] == 1 and len(known["faces"]) == web.FACES
+    asked_for = dataclasses.replace(bundle_of(), named=True)
+    assert web.describe(asked_for)["start"] == 0
 
 
 def test_the_runtime_is_npms_and_no_other(tmp_path, monkeypatch):

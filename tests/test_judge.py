@@ -1,5 +1,6 @@
 import dataclasses
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -135,6 +136,7 @@ def test_it_is_a_run_like_any_other(store, run, judge, tmp_path):
 def test_images_of_another_crop_than_it_learnt_from_are_said(store, judge):
     assert judge.crop == store.crop == "rendered"
     judge.warn_unless_cut_alike(store)
+    judge.warn_unless_cut_alike(types.SimpleNamespace(crop=None))  # a model that does not know
     squashed = dataclasses.replace(store, meta=dataclasses.replace(store.meta, source="celeba", crop="squash"))
     with pytest.warns(
         InputWarning, match="learnt from images of the crop rendered, and those of .* are cut by the crop squash"

@@ -20,7 +20,7 @@ from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances
 from jvae.latent.priors import standard_normal
 from jvae.latent.vectors import AttributeVectors
-from jvae.trained import load
+from jvae.trained import TrainedModel, load
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.run import Record, claim_run
 from tests.faces import small_store
@@ -366,6 +366,7 @@ def test_a_scorecard(with_vectors, tmp_path, monkeypatch, capsys):
     assert "pip install 'jvae[identity]'" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("always::jvae.errors.InputWarning")
 def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatch, capsys):
     judge, out = tmp_path / "judge.npz", tmp_path / "out.png"
     judging = untrained_judge(small_store())
@@ -398,3 +399,12 @@ def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatc
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "edit", with_vectors, *words[:-2], "--away")
     assert "give --judges" in capsys.readouterr().err
+    judging.crop = "squash"
+    judging.save(judge)
+    call(monkeypatch, "edit", with_vectors, *words, "--prices", "0")
+    assert not capsys.readouterr().err  # the run does not know how its images were cut
+    monkeypatch.setattr(TrainedModel, "crop", "rendered")
+    call(monkeypatch, "edit", with_vectors, *words, "--prices", "0")
+    assert "crop squash, and those of the store that the run was trained on are cut by the crop rendered" in (
+        capsys.readouterr().err
+    )

@@ -197,6 +197,8 @@ class _Edit(NamedTuple):
         self, model: TrainedModel, vector: AttributeVector, z: np.ndarray, names: Sequence[str], onto: np.ndarray | None
     ) -> np.ndarray:
         judges = [Judge.load(path, mesh=model.mesh) for path in self.chosen.judges]
+        for judge in judges:
+            judge.warn_unless_cut_alike(model)
         step, away = vector.step("sd"), self.chosen.away
         factors = -TRIED if away else TRIED
         seen = foresee(model, judges, self.attribute, step, factors, z, onto, away=away)

@@ -40,7 +40,10 @@ def main(
     path = file.vectors or run.run / "vectors.npz"
     known = load_vectors(run.run, model, path) if file.vectors or path.exists() else None
     crop = crop_of(model.config, model.data, data)
-    studio = Studio(run.run, model, known, store, Judge.load(judge, mesh=model.mesh) if judge else None, crop)
+    judging = Judge.load(judge, mesh=model.mesh) if judge else None
+    if judging is not None:
+        judging.warn_unless_cut_alike(model)
+    studio = Studio(run.run, model, known, store, judging, crop)
     labelled = store is not None and bool(store.attribute_names)
 
     def make() -> AttributeVectors:
@@ -48,7 +51,7 @@ def main(
         estimate.main(Trained(run.run, data))
         return load_vectors(run.run, model)
 
-    app = App(studio, data, make if labelled else None)
+    app = App(studio, data, make if labelled else None, file.vectors)
     with open_server(app, port) as server:
         if known is None:
             way = "the page offers to make them" if labelled else "`jvae vectors` makes them, of a labelled store"

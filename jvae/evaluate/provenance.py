@@ -2,14 +2,18 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jvae.errors import InputError, InputWarning
+from jvae.io.fields import read_object
 from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
 from jvae.latent.vectors import AttributeVectors
 from jvae.training.checkpoint import digest_of
 from jvae.training.learned import judge_digest
+
+SCORECARD = Path("scorecard", "scorecard.json")  # where `jvae scorecard` writes it, in a run
 
 
 def origin_of(model: Any, vectors: AttributeVectors | None) -> dict[str, str]:
@@ -24,6 +28,28 @@ def origin_of(model: Any, vectors: AttributeVectors | None) -> dict[str, str]:
         learned = {} if vectors.learned is None else {"learned": vectors.learned.vectors}
         found["vectors"] = digest_of({"sums": [part._asdict() for part in vectors.parts], **learned})
     return found
+
+
+def read_scorecard(run: Path, model: Any, vectors: AttributeVectors | None, done: str) -> tuple[dict[str, Any], str]:
+    """What `jvae scorecard` wrote in a run, nothing where it did not; and why not to trust it, "" where all is well.
+
+    Args:
+      run: directory of the run.
+      model: a `jvae.trained.TrainedModel`.
+      vectors: its vectors; None lets the scorecard be of any.
+      done: what is done with both: "exported".
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = run / SCORECARD
+    if not path.is_file():
+        return {}, ""
+    found = read_object(path.read_bytes(), str(path))
+    said = found.get("of")
+    if isinstance(said, dict) and origin_of(model, vectors).items() <= said.items():
+        return found, ""
+    return found, f"{path} is of other weights or vectors than are {done}, or does not say of which"
 
 
 def refuse_teacher(vectors: AttributeVectors, judge: Judge, kinds: Sequence[Kind]) -> None:

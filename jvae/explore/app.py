@@ -56,12 +56,17 @@ class App:
       studio: the run.
       data: the store, as it was given, or None.
       estimate: makes the run's attribute vectors; None where it cannot.
+      vectors_file: where the vectors are from, as it was given; None is the run's own.
     """
 
     def __init__(
-        self, studio: Studio, data: Path | None, estimate: Callable[[], AttributeVectors] | None = None
+        self,
+        studio: Studio,
+        data: Path | None,
+        estimate: Callable[[], AttributeVectors] | None = None,
+        vectors: Path | None = None,
     ) -> None:
-        self.studio, self.data, self.estimate = studio, data, estimate
+        self.studio, self.data, self.estimate, self.vectors_file = studio, data, estimate, vectors
         self._estimating = threading.Lock()
         self.gets: dict[str, Callable[[Query], Reply]] = {
             "/api/setup": self.setup,
@@ -146,9 +151,11 @@ class App:
     def show(self, query: Query, body: bytes) -> Reply:
         """The picture, and what it shows."""
         began = time.perf_counter()
-        picture, chances = self.studio.show(read_ask(body)[0])
+        ask, _ = read_ask(body)
+        picture, chances = self.studio.show(ask)
         small = len(picture) == self.studio.model.image_size
-        image, kind = (png(picture), "image/png") if small else (jpeg(picture), "image/jpeg")
+        written, kind = (png, "image/png") if small else (jpeg, "image/jpeg")
+        image = written(picture, self.studio.profile(ask))
         ms = 1000 * (time.perf_counter() - began)
         return as_json({"image": text(image), "type": kind, "chances": chances, "ms": ms})
 
@@ -162,10 +169,11 @@ class App:
     def picture(self, query: Query, body: bytes) -> Reply:
         """The picture as a file: as it is shown, at 4 times its size, or the whole photograph."""
         ask, rest = read_ask(body)
-        if rest.get("whole"):
-            return Reply(png(self.studio.whole(ask)), "image/png")
-        picture, _ = self.studio.show(ask)
-        return Reply(png(enlarged(picture, 4) if rest.get("times") == 4 else picture), "image/png")
+        whole = rest.get("whole")
+        picture = self.studio.whole(ask) if whole else self.studio.show(ask)[0]
+        if rest.get("times") == 4 and not whole:
+            picture = enlarged(picture, 4)
+        return Reply(png(picture, self.studio.profile(ask)), "image/png")
 
     def movie(self, query: Query, body: bytes) -> Reply:
         """An animation of a morph as a file."""
@@ -178,7 +186,7 @@ class App:
         known = self.studio.known
         if known is None:
             raise InputError(f"{self.studio.run} has no attribute vectors, which the command would need")
-        line, file = command(self.studio.run, self.data, read_ask(body)[0], known.names[0])
+        line, file = command(self.studio.run, self.data, read_ask(body)[0], known.names[0], self.vectors_file)
         return as_json({"command": line, "file": file})
 
     def latent(self, query: Query, body: bytes) -> Reply:

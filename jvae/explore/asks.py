@@ -60,7 +60,7 @@ class Start:
         if not self.image:
             return None
         try:
-            found = read_image(base64.b64decode(self.image, validate=True), self.name)
+            found = read_image(base64.b64decode(self.image.encode("ascii", "replace"), validate=True), self.name)
         except binascii.Error:
             found = np.zeros(0)
         if found.shape != (size, size, 3):
@@ -132,17 +132,17 @@ def read_ask(body: bytes) -> tuple[Ask, dict[str, Any]]:
     return Ask(build(Start, start, WHAT), build(Look, look, WHAT), ends), fields
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """Pixels uint8 [h,w,3] as a PNG."""
+def png(pixels: np.ndarray, icc_profile: bytes = b"") -> bytes:
+    """Pixels uint8 [h,w,3] as a PNG, with a colour profile where there is one."""
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, format="PNG", compress_level=1)
+    Image.fromarray(pixels).save(out, format="PNG", compress_level=1, icc_profile=icc_profile or None)
     return out.getvalue()
 
 
-def jpeg(pixels: np.ndarray) -> bytes:
-    """Pixels uint8 [h,w,3] as a JPEG to look at: a fifteenth of a PNG's time."""
+def jpeg(pixels: np.ndarray, icc_profile: bytes = b"") -> bytes:
+    """The same as a JPEG to look at: a fifteenth of a PNG's time."""
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, format="JPEG", quality=95, subsampling=0)
+    Image.fromarray(pixels).save(out, format="JPEG", quality=95, subsampling=0, icc_profile=icc_profile or None)
     return out.getvalue()
 
 

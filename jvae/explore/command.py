@@ -4,11 +4,12 @@ import os
 import shlex
 from pathlib import Path
 
+from jvae.errors import InputError
 from jvae.explore.asks import Ask
 from jvae.explore.studio import FRAMES
 
 
-def command(run: Path, data: Path | None, ask: Ask, first: str) -> tuple[str, str]:
+def command(run: Path, data: Path | None, ask: Ask, first: str, vectors: Path | None = None) -> tuple[str, str]:
     """The command line, and the name of the .npy file that it reads, with the latent; "" where it reads none.
 
     Args:
@@ -16,6 +17,10 @@ def command(run: Path, data: Path | None, ask: Ask, first: str) -> tuple[str, st
       data: the store, if there is one.
       ask: what the page shows.
       first: an attribute to move by 0 where none is moved.
+      vectors: file of the attribute vectors; None is that of the run.
+
+    Raises:
+      InputError: a change is painted onto a picture that `jvae edit` would read with a store, and there is none.
     """
     store = ["--data", os.fspath(data)] if data else []
     ends = [start for start in (ask.start, ask.end) if start]
@@ -26,7 +31,13 @@ def command(run: Path, data: Path | None, ask: Ask, first: str) -> tuple[str, st
         return shlex.join(["jvae", "morph", "--run", os.fspath(run), *store, *names, *way, *movie]), ""
     *also, (attribute, factor) = [*ask.look.moved.items()] or [(first, 0.0)]
     kind, file = ask.look.of_kind, ""
-    if ask.end or ask.start.source == "sample":
+    framed = ask.start.source == "file" and not data
+    if framed and ask.look.paint and not ask.end:
+        raise InputError(
+            f"the command paints onto {ask.start.name} with a store, which says how it is cut: start jvae explore with "
+            "--data, or do not paint only the change"
+        )
+    if ask.end or framed or ask.start.source == "sample":
         file = f"{'morph' if ask.end else ask.start.name.replace(' ', '-')}.npy"
         face = ["--latents", file]
     elif ask.start.source == "photo":
@@ -36,7 +47,7 @@ def command(run: Path, data: Path | None, ask: Ask, first: str) -> tuple[str, st
     words = ["jvae", "edit", "--run", os.fspath(run), *face, "--attribute", attribute, "--factors", f"{factor:g}"]
     if also:
         words += ["--also", *(f"{name}={by:g}" for name, by in also)]
-    words += ["--unit", "sd", "--kind", kind.name]
+    words += ["--unit", "sd", "--kind", kind.name, *(["--vectors", os.fspath(vectors)] if vectors else [])]
     for flag, names in (("--balance", kind.balance), ("--keep", kind.keep)):
         words += [flag, *names] if names else []
     if not file:

@@ -112,4 +112,4 @@ class Photos:
             faces = tuple(detect(photo))
         small = Image.fromarray(photo.pixels)
         small.thumbnail((PREVIEW, PREVIEW))
-        return Sight(jpeg(np.asarray(small)), photo.pixels.shape[1] / small.width, faces)
+        return Sight(jpeg(np.asarray(small), photo.profile), photo.pixels.shape[1] / small.width, faces)

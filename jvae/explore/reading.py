@@ -8,9 +8,11 @@ import numpy as np
 
 from jvae.data.source import spread
 from jvae.errors import InputError
+from jvae.evaluate.provenance import SCORECARD, read_scorecard
 from jvae.explore.studio import Studio
 from jvae.render.vector_map import save_map
 
+PAGE = SCORECARD.with_name("page.png")
 MOST = 512  # faces that are reconstructed
 SHOWN = 24
 
@@ -19,13 +21,14 @@ def scorecard(studio: Studio) -> bytes:
     """The page that `jvae scorecard` wrote, a PNG.
 
     Raises:
-      InputError: it wrote none.
+      InputError: it wrote none, or one of other weights or vectors.
     """
-    path = studio.run / "scorecard" / "page.png"
-    if not path.is_file():
-        raise InputError(
-            f"{studio.run} has no scorecard: `jvae scorecard --run {studio.run} --data … --judge …` makes one"
-        )
+    found, stale = read_scorecard(studio.run, studio.model, studio.known, "shown")
+    path, way = studio.run / PAGE, f"`jvae scorecard --run {studio.run} --data … --judge …` makes"
+    if stale:
+        raise InputError(f"{stale}: {way} it anew")
+    if not found or not path.is_file():
+        raise InputError(f"{studio.run} has no scorecard: {way} one")
     return path.read_bytes()
 
 

@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not self._from_here():
             return
-        if not length.isdigit() or int(length) > LARGEST:
+        if not (length.isascii() and length.isdecimal() and len(length) < 16 and int(length) <= LARGEST):
             self.close_connection = True
             self._send(_error(f"the file has more than {LARGEST >> 20} MB: give a smaller one", 413))
             return
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _from_here(self) -> bool:
         """Whether it is the page that asks; another site that a browser has open is sent away."""
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        if host.rpartition(":")[0] in NAMES and origin in (None, f"http://{host}"):
+        if {host, host.rpartition(":")[0]} & {*NAMES} and origin in (None, f"http://{host}"):
             return True
         self.close_connection = True
         self._send(_error("only the page itself may ask", 403))

@@ -1,6 +1,7 @@
 """A face and what is done to it in; its picture, and what it shows, out: one small decoder call for each."""
 
 import functools
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +109,9 @@ class Studio:
         fits, ids = self.store.image_ids != without, np.char.lower(self.store.image_ids)
         names = {name.lower(): i for i, name in enumerate(self.store.attribute_names)}
         listed = False
-        for word in words.lower().split():
+        longest = map(re.escape, sorted(names, key=len, reverse=True))  # names first: there may be blanks in them
+        word_or_name = "|".join([*longest, r"\S+"])
+        for word in re.findall(rf"(?<!\S)-?(?:{word_or_name})(?!\S)", words.lower()):
             name, of_id = word.removeprefix("-"), np.char.find(ids, word) >= 0
             begun = None if of_id.any() else next((i for each, i in names.items() if each.startswith(name)), None)
             column = names.get(name, begun)
@@ -139,6 +142,11 @@ class Studio:
         else:
             picture = tile = self.model.decode(moved[None])[0]
         return picture, self._chances(ask.look, moved, tile)
+
+    def profile(self, ask: Ask) -> bytes:
+        """The ICC colour profile of the photograph that is shown; empty where it has none, or no photograph is."""
+        start = ask.start
+        return self.photos.read(start.photo).profile if start.photo and ask.end is None else b""
 
     def whole(self, ask: Ask) -> np.ndarray:
         """The whole photograph, edited, at its own size: uint8 [h,w,3]."""

@@ -11,8 +11,7 @@ import numpy as np
 
 from jvae.data.decode import crop_box
 from jvae.errors import InputWarning
-from jvae.evaluate.provenance import origin_of
-from jvae.io.fields import read_object
+from jvae.evaluate.provenance import read_scorecard
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import Prior, aggregate, standard_normal
 from jvae.latent.vectors import AttributeVectors
@@ -21,7 +20,6 @@ from jvae.trained import TrainedModel, load, load_vectors
 from jvae.training.log import METRICS, read_rows
 
 CALM = 0.7  # temperature of sampled faces: fewer are odd than at 1
-SCORECARD = ("scorecard", "scorecard.json")  # where `jvae scorecard` writes it, in a run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Bundle:
       kinds: attribute vectors, each of another kind; edits are by the first. None where there are no vectors.
       scores: what validation found at the model's step, by name.
       scorecard: what `jvae scorecard` wrote of these weights and vectors, or nothing.
+      named: whether the first kind was asked for by name.
     """
 
     name: str
@@ -41,6 +40,7 @@ class Bundle:
     kinds: tuple[AttributeVectors, ...]
     scores: dict[str, float]
     scorecard: dict[str, Any]
+    named: bool = False
 
     @property
     def vectors(self) -> AttributeVectors | None:
@@ -94,18 +94,15 @@ def read_bundle(
         found += [found[0].of_kind(other) for other in kinds(found[0]) if other != found[0].kind]
     rows = [row for row in read_rows(run / METRICS) if row["step"] == model.step and row["split"] == "validation"]
     scores = {name: value for name, value in (rows or [{}])[-1].items() if name not in ("step", "split")}
-    card = run.joinpath(*SCORECARD)
-    scorecard = read_object(card.read_bytes(), str(card)) if card.is_file() else {}
-    said, ours = scorecard.get("of"), origin_of(model, found[0] if found else None)
-    if card.is_file() and not (isinstance(said, dict) and ours.items() <= said.items()):
+    scorecard, stale = read_scorecard(run, model, found[0] if found else None, "exported")
+    if stale:
         scorecard = {}
         warnings.warn(
-            f"{card} is of other weights or vectors than are exported, or does not say of which, and is left out: "
-            f"`jvae scorecard --run {run} --data … --judge …` makes it anew",
+            f"{stale}, and is left out: `jvae scorecard --run {run} --data … --judge …` makes it anew",
             InputWarning,
             stacklevel=2,
         )
-    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard)
+    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard, kind is not None)
 
 
 def directions(vectors: AttributeVectors) -> np.ndarray:

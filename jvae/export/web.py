@@ -62,6 +62,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
     left, top, right, bottom = crop_box(WIDTH, HEIGHT, model.crop or "center")
     prior = prior_of(bundle)
     kinds = [str(known.kind) for known in bundle.kinds]
+    better = not bundle.named and kinds[0] == "difference" and "regression" in kinds
     return {
         "title": bundle.name,
         "about": f"A variational autoencoder of {model.image_size}×{model.image_size} pixels, trained on "
@@ -74,7 +75,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "attributes": names,
         "groups": [{"title": title, "names": members} for title, members in grouped(names).items()],
         "kinds": [_kind(known, names) for known in bundle.kinds],
-        "start": kinds.index("regression") if kinds[0] == "difference" and "regression" in kinds else 0,
+        "start": kinds.index("regression") if better else 0,
         "faces": [_floats(z) for z in faces(bundle, FACES)],
         "prior": {"mean": _floats(prior.means[0]), "root": _floats(prior.roots[0])},
     }

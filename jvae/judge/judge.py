@@ -100,10 +100,15 @@ class Judge:
         return batched_logits(self.logits_fn, self.variables, images, np.arange(len(images)), self.mesh, soft=soft)
 
     def warn_unless_cut_alike(self, store: Any) -> None:
-        """An `InputWarning` where a store's images are cut in another way than those that the judge learnt from."""
-        if self.crop and self.crop != (crop := getattr(store, "crop", self.crop)):
+        """An `InputWarning` where images are cut in another way than those that the judge learnt from.
+
+        Args:
+          store: a store of the images, or a `jvae.trained.TrainedModel` of such, which may not know.
+        """
+        if self.crop and self.crop != (crop := getattr(store, "crop", None) or self.crop):
+            whose = getattr(store, "path", "the store that the run was trained on")
             warnings.warn(
-                f"the judge learnt from images of the crop {self.crop}, and those of {store.path} are cut by the crop "
+                f"the judge learnt from images of the crop {self.crop}, and those of {whose} are cut by the crop "
                 f"{crop}: train a judge on the same store",
                 InputWarning,
                 stacklevel=2,
