@@ -35,10 +35,10 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
         print(f"-- {time.perf_counter() - began:5.1f} s: {name}", flush=True)
 
     stage("render and pack")
-    if not data.exists():
+    if not (there := data.exists()):
         pack.pack_source(source, out=data)
-    labels = source.labels(range(faces)[:64])  # enough to tell a seed by
-    if len(store := PackedStore.open(data)) != faces or store.attrs[:64].tolist() != labels.tolist():
+    store, first = PackedStore.open(data), range(faces)[:64]  # enough to tell a seed by
+    if there and (len(store) != faces or store.attrs[first].tolist() != source.labels(first).tolist()):
         raise InputError(f"{data} holds {len(store)} faces, not {faces} of seed {seed}: remove it or give a new --out")
     stage("train")
     train.main(preset("demo").replace(seed=seed, steps=steps), data, out)

@@ -8,14 +8,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jvae.cli.annotated import Many, Maybe
-from jvae.cli.flags import Faces, Figure, Run, Steps
+from jvae.cli.flags import PROBABILITIES, Faces, Figure, Run, Steps
 from jvae.data.faces import NamedFaces, crop_of, open_store
 from jvae.data.packed import preprocess
 from jvae.errors import InputError
-from jvae.evaluate.edits import FACTORS as TRIED
 from jvae.evaluate.strength import PRICES, foresee
 from jvae.io.arrays import read_npy
-from jvae.judge.judge import Judge
 from jvae.latent.attribute import UNIT_NAMES, AttributeVector, factor_names, warn_beyond
 from jvae.latent.moves import move, move_to
 from jvae.latent.trajectories import apply_vector
@@ -27,7 +25,6 @@ from jvae.trained import TrainedModel
 
 FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 OF_A_PHOTO = (-2, -1, 0, 1, 2)
-PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +193,10 @@ class _Edit(NamedTuple):
     def _by_judges(
         self, model: TrainedModel, vector: AttributeVector, z: np.ndarray, names: Sequence[str], onto: np.ndarray | None
     ) -> np.ndarray:
+        # here, as both import pandas and scikit-learn, which takes a second or two
+        from jvae.evaluate.edits import FACTORS as TRIED
+        from jvae.judge.judge import Judge
+
         judges = [Judge.load(path, mesh=model.mesh) for path in self.chosen.judges]
         for judge in judges:
             judge.warn_unless_cut_alike(model)

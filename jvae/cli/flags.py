@@ -20,6 +20,8 @@ from jvae.render.movie import check_movie, save_movie
 from jvae.render.sheet import check_suffix, save_png, sheet
 from jvae.trained import TrainedModel
 
+PROBABILITIES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # to go to, where a flag names no factors
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from jvae.cli.annotated import Maybe
-from jvae.cli.edit import PROBABILITIES
-from jvae.cli.flags import Figure, Steps, Trained
+from jvae.cli.flags import PROBABILITIES, Figure, Steps, Trained
 from jvae.data.faces import find_faces
 from jvae.latent import grids
 from jvae.latent.attribute import UNIT_NAMES, factor_names, warn_beyond

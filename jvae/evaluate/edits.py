@@ -15,7 +15,7 @@ from jvae.evaluate.strength import PRICES, foresee
 from jvae.judge.judge import Judge
 from jvae.latent.attribute import BEYOND
 from jvae.latent.vectors import AttributeVectors
-from jvae.models.model import to_float
+from jvae.render.residual import painter
 from jvae.runtime.mesh import put_rows, to_host
 from jvae.training.checkpoint import digest_of
 from jvae.training.learned import judge_digest
@@ -168,7 +168,7 @@ def judge_edits(
         raise InputError(
             f"factors must start at 0, not {factors}: the unedited pictures are what others are held against"
         )
-    if digest_of(judge.variables) in map(judge_digest, choosers):
+    if choosers and digest_of(judge.variables) in map(judge_digest, choosers):
         raise InputError("a judge that chooses how far faces go finds its own choice good: score by another one")
     known = list(judge.attribute_names)
     judged = list(judged if judged is not None else [name for name in known if name in vectors.attribute_names])
@@ -244,11 +244,10 @@ def _judge(
     """
     decode_fn, logits_fn, features_fn = functions
     n = len(z)
-    unpainted = None if photographs is None else to_float(photographs) - decode_fn(variables[0], z)
+    picture = painter(decode_fn, variables[0], z, photographs)
 
     def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        x = decode_fn(variables[0], z + factor * step[None])
-        x = x if unpainted is None else jnp.clip(x + unpainted, 0, 1)
+        x = picture(z + factor * step[None])
         return x, logits_fn(variables[1], x), features_fn(variables[1], x)
 
     base, base_logits, base_features = one_factor(jnp.float32(0))

@@ -8,16 +8,18 @@ nothing is worth the price, the face stays as it is.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jvae.errors import InputError
-from jvae.judge.judge import Judge, reading
-from jvae.models.model import to_float
+from jvae.render.residual import painter
 from jvae.runtime.mesh import map_rows, put, replicated
+
+if TYPE_CHECKING:
+    from jvae.judge.judge import Judge
 
 PRICES = (20.0, 10.0, 5.0, 2.5)
 SHARP = 2.0  # of the logistic curve that makes a chance of how far a logit is above its threshold: chosen on CelebA
@@ -45,7 +47,7 @@ class Prospects(NamedTuple):
 
 def foresee(
     model: Any,
-    judges: Sequence[Judge],
+    judges: Sequence["Judge"],
     name: str,
     step: np.ndarray,
     factors: Sequence[float] | np.ndarray,
@@ -70,15 +72,11 @@ def foresee(
     Raises:
       InputError: no judge, one of images of another size, or one that does not know the attribute.
     """
+    from jvae.judge.judge import check_sizes, reading  # here, as it imports pandas and scikit-learn, and takes a second
+
     if not judges:
         raise InputError("no judge to choose by: jvae judge trains one; give it, better two of other seeds")
-    for judge in judges:
-        if judge.image_size != model.image_size:
-            raise InputError(
-                f"a judge of images of {judge.image_size} pixels cannot choose for a model of images of "
-                f"{model.image_size}: train a judge on the same store"
-            )
-        judge.attribute(name)
+    check_sizes(judges, model.image_size, "choose for")
     shared = [other for other in judges[0].attribute_names if all(other in j.attribute_names for j in judges)]
     names = [name, *(other for other in shared if other != name)]
     fixed = (model.variables, [reading(judge, names) for judge in judges], np.asarray(step, np.float32))
@@ -104,21 +102,20 @@ def _look(
 ) -> tuple[jax.Array, jax.Array]:
     """Chances of the first attribute and shares of the others that turn over, [n,f] each."""
     decode_fn, logits_fns = functions
-    base = decode_fn(variables, z)
-    unpainted = None if photographs is None else to_float(photographs) - base
+    picture = painter(decode_fn, variables, z, photographs)
 
-    def chances(x: jax.Array) -> jax.Array:
-        x = x if unpainted is None else jnp.clip(x + unpainted, 0, 1)
+    def chances(latents: jax.Array) -> jax.Array:
+        x = picture(latents)
         said = [
             logits_fn(own, x)[:, columns] - thresholds[None]
             for (own, columns, thresholds), logits_fn in zip(judges, logits_fns, strict=True)
         ]
         return jax.nn.sigmoid(SHARP * jnp.stack(said))  # [j,n,a]
 
-    before = chances(base)
+    before = chances(z)
 
     def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array]:
-        after = chances(decode_fn(variables, z + factor * step[None]))
+        after = chances(z + factor * step[None])
         others = jnp.abs(after - before)[:, :, 1:]
         return after[..., 0].mean(0), others.sum((0, 2)) / max(1, len(others) * others.shape[2])
 

@@ -196,6 +196,16 @@ class Judge:
         return None
 
 
+def check_sizes(judges: Sequence[Judge], image_size: int, deed: str) -> None:
+    """Raises `InputError` unless all judge images of a model's size: others cannot do the `deed`: "choose for"."""
+    for judge in judges:
+        if judge.image_size != image_size:
+            raise InputError(
+                f"a judge of images of {judge.image_size} pixels cannot {deed} a model of images of {image_size}: "
+                "train a judge on the same store"
+            )
+
+
 def reading(judge: Judge, names: Sequence[str]) -> tuple[Variables, np.ndarray, np.ndarray]:
     """What reads attributes off a judge: its variables, int [a], the columns of its logits, and float32 [a], from which
     logits on they are there. Raises `InputError` where it does not know one.

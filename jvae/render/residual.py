@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jvae.errors import InputError
+from jvae.models.model import to_float
 from jvae.render.tiles import to_uint8
 
 
@@ -61,6 +62,23 @@ def changes(
     """
     _check(z, latents)
     return np.asarray(_changes(variables, z, latents, decode_fn=decode_fn))
+
+
+def painter(
+    decode_fn: Callable[[Any, jax.Array], jax.Array], variables: Any, z: jax.Array, images: jax.Array | None
+) -> Callable[[jax.Array], jax.Array]:
+    """What makes pictures [n,h,w,3] in [0,1] of latents [n,d], to be called within jit.
+
+    Args:
+      decode_fn: as in `render_residual`.
+      variables: of the decoder.
+      z: [n,d] float32, of the images.
+      images: uint8 [n,h,w,3], onto which the change from z is painted; None makes pictures of what is decoded alone.
+    """
+    if images is None:
+        return functools.partial(decode_fn, variables)
+    unpainted = to_float(images) - decode_fn(variables, z)
+    return lambda latents: jnp.clip(decode_fn(variables, latents) + unpainted, 0, 1)
 
 
 def _check(z: np.ndarray | jax.Array, latents: np.ndarray | jax.Array) -> None:

@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 
 from jvae.data.augment import blur
 from jvae.errors import InputError
-from jvae.judge.judge import Judge, reading
+from jvae.judge.judge import Judge, check_sizes, reading
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.models.model import to_float
 from jvae.runtime.hashing import random_key
@@ -83,12 +83,7 @@ def learn_vectors(
     """
     if not judges:
         raise InputError("learned vectors need a judge, better several: jvae judge trains one; give --judges")
-    for judge in judges:
-        if judge.image_size != model.image_size:
-            raise InputError(
-                f"a judge of images of {judge.image_size} pixels cannot teach vectors of a model of images of "
-                f"{model.image_size}: train a judge on the same store"
-            )
+    check_sizes(judges, model.image_size, "teach vectors of")
     start = known.of_kind("regression")
     names = [name for name in known.attribute_names if all(name in judge.attribute_names for judge in judges)]
     edited = [i for i, name in enumerate(names) if name in start]

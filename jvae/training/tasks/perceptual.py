@@ -70,8 +70,12 @@ class Perceptual(Vae):
 
     def task(self, model: Any, labels: tuple[str, ...], dtype: Any) -> "PerceptualTask":
         """The task, without the judge until it is prepared."""
-        given = {"layers": self.layer_weight, "features": self.feature_weight, "logits": self.logit_weight}
-        weights = {name: np.float32(value) for name, value in {**given, "readout": self.readout_weight}.items()}
+        weights = {
+            "layers": np.float32(self.layer_weight),
+            "features": np.float32(self.feature_weight),
+            "logits": np.float32(self.logit_weight),
+            "readout": np.float32(self.readout_weight),
+        }
         return PerceptualTask(**self.shared(model, dtype), judge=self.judge, dtype=dtype, weights=weights, read=labels)
 
 
