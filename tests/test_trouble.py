@@ -44,6 +44,27 @@ def test_what_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_pa
     assert_equal_states(last_state(run), good)
 
 
+def test_a_state_that_is_not_finite_is_not_saved_though_its_loss_and_gradient_are(store, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
+    good = last_state(run)
+    honest = loop.compile_chunk
+
+    def overflowing(*args):
+        program = honest(*args)
+
+        def broken(*inputs):
+            state, metrics = program.run(*inputs)
+            return state._replace(variables=jax.tree.map(lambda leaf: leaf / (leaf - leaf), state.variables)), metrics
+
+        return program._replace(run=broken)
+
+    monkeypatch.setattr(loop, "compile_chunk", overflowing)
+    with pytest.raises(InputError, match=r"the state is not finite at step 9: the checkpoint of step 6 is kept; train"):
+        train(TINY.replace(eval_every=9), store, run, mesh=ONE, progress=False, stopped=stop_after(1))
+    assert_equal_states(last_state(run), good)
+
+
 def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
     with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
         train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)

@@ -218,17 +218,21 @@ def drive(
       The steps done, and the signal's number or None.
     """
 
+    @contextlib.contextmanager
+    def alone(member: Member) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            if len(members) == 1:
+                raise
+            member.failed = str(error)
+
     def report(step: int, count: int, metrics: Metrics) -> None:
         found, rate, row = jax.device_get(metrics), pace.came(count), {}
         for i, member in enumerate(members):
-            if member.failed:
-                continue
-            try:
-                row = member.add(step, count, engine.metrics(found, i), rate / len(members))
-            except InputError as error:
-                if len(members) == 1:
-                    raise
-                member.failed = str(error)
+            if not member.failed:
+                with alone(member):
+                    row = member.add(step, count, engine.metrics(found, i), rate / len(members))
         alive = sum(not member.failed for member in members)
         shown = {name: f"{value:.4g}" for name, value in row.items()} if len(members) == 1 else {"models": f"{alive}"}
         bar.advance(count, shown | {"images/s": f"{rate:.0f}"})
@@ -250,7 +254,8 @@ def drive(
             waiting = None
             for member, state in zip(members, engine.states(), strict=True):
                 if not member.failed:
-                    member.save(step, state, due, bar.say)
+                    with alone(member):
+                        member.save(step, state, due, bar.say)
             saved()
             pace.restart()
     return step, signum

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -104,12 +105,7 @@ class Member:
         loss, gradient = (np.isfinite(values[name]) for name in ("loss", "grad_norm"))
         bad = np.flatnonzero(~(loss & gradient))
         if len(bad):
-            what = "gradient" if loss[bad[0]] else "loss"
-            kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
-            raise InputError(
-                f"the {what} is not finite at step {step - count + int(bad[0]) + 1}: {kept}; "
-                f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
-            )
+            raise self._not_finite("gradient" if loss[bad[0]] else "loss", step - count + int(bad[0]) + 1)
         row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}
         self._log.write(step, "train", row | {"learning_rate": float(np.asarray(self._rate(step)))})
         self._log.write_times(step, {"images_per_s": images_per_s} | self._compiled)
@@ -117,7 +113,13 @@ class Member:
         return row
 
     def save(self, step: int, state: State, due: bool, say: Callable[[str], None]) -> None:
-        """Validates the state where that is due, and saves a checkpoint after the rows that belong to it."""
+        """Validates the state where that is due, and saves a checkpoint after the rows that belong to it.
+
+        Raises:
+          InputError: a variable is not finite, as a finite gradient can still leave it.
+        """
+        if not _finite(state.variables):
+            raise self._not_finite("state", step)
         self.step = step
         if due:
             self.scores = self._validate(self, step, state.inference)
@@ -133,6 +135,13 @@ class Member:
         measured = self.scores[self.task.best] if due and self.scores else math.inf
         self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
         self._last_good = step
+
+    def _not_finite(self, what: str, step: int) -> InputError:
+        kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
+        return InputError(
+            f"the {what} is not finite at step {step}: {kept}; "
+            f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
+        )
 
     def _tell_trouble(self, scores: Scores) -> None:
         """Warns, the first time there is reason to, of what a validation or the chunk before it shows."""
@@ -178,6 +187,12 @@ class Validation:
             picture = sheet(np.stack([self._shown, np.asarray(made)]), title=f"step {step}")
             save_png(member.run / "figures" / f"step-{step:07d}.png", picture)
         return self.score(member.task, variables, "validation")
+
+
+@jax.jit
+def _finite(variables: Variables) -> jax.Array:
+    """Whether all of them are."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)]).all()
 
 
 @jax.jit
