@@ -208,7 +208,9 @@ def test_wrong_files_are_refused_before_the_run_is_opened(main, faces, tmp_path)
         with pytest.raises(InputError, match=r"must end in \.gif or \.mp4"):
             main(trained, **faces, motion=Motion(movie=tmp_path / "a.avi"))
         with pytest.raises(InputError, match="at least"):
-            main(trained, **faces, motion=Motion(frames=0))
+            main(trained, **faces, motion=Motion(movie=tmp_path / "a.gif", frames=0))
+        with pytest.raises(InputError, match="--frames 9 is of the movie: give --movie, too"):
+            main(trained, **faces, motion=Motion(frames=9))
     if main in (sheet.main, analogy.main):
         with pytest.raises(InputError, match="--even is for the movie, as the grid is evenly spaced in latents"):
             main(trained, **faces, motion=Motion(even=True))

@@ -43,5 +43,5 @@ def main(
     )
     if motion.movie:
         starts, ends = diagram[[0, -1], 0], diagram[[0, -1], -1]
-        both = trajectories.morph(starts, ends, motion.frames, motion.trajectory, model, motion.by(model))
+        both = trajectories.morph(starts, ends, motion.count, motion.trajectory, model, motion.by(model))
         motion.save(np.concatenate(list(both), axis=2))

@@ -176,13 +176,13 @@ class Motion:
         probabilities of a normal distribution (gaussian).
       even: space the points so that the picture changes at an even speed.
       movie: file to write an animation to, .gif or .mp4 (which needs the extra video).
-      frames: number of frames of the animation, from one face to the next.
+      frames: number of frames of the animation, from one face to the next (default: 30).
     """
 
     trajectory: Trajectory = "lerp"
     even: bool = False
     movie: Maybe[Path] = None
-    frames: int = 30
+    frames: Maybe[int] = None
 
     def check(self, *, of_a_grid: bool = False) -> None:
         """Raises InputError where the animation could not be written; to be called before the work.
@@ -192,10 +192,17 @@ class Motion:
         """
         if of_a_grid and self.even and self.movie is None:
             raise InputError("--even is for the movie, as the grid is evenly spaced in latents: give --movie, too")
-        if self.frames < 2:
+        if self.frames is not None and self.movie is None:
+            raise InputError(f"--frames {self.frames} is of the movie: give --movie, too")
+        if self.frames is not None and self.frames < 2:
             raise InputError(f"frames={self.frames} must be at least 2: both faces are frames")
         if self.movie is not None:
             check_movie(self.movie)
+
+    @property
+    def count(self) -> int:
+        """Frames from one face to the next."""
+        return 30 if self.frames is None else self.frames
 
     def by(self, model: TrainedModel) -> TrainedModel | None:
         """What `morph` and `loop` space points by."""

@@ -47,7 +47,7 @@ def main(
         breaks=(1, steps + 1),
     )
     if motion.movie and through:
-        tour = trajectories.loop(z, motion.frames, motion.trajectory, model, motion.by(model))
+        tour = trajectories.loop(z, motion.count, motion.trajectory, model, motion.by(model))
         motion.save(tour, hold=60, there_and_back=False)
     elif motion.movie:
-        motion.save(trajectories.morph(z[0], z[1], motion.frames, motion.trajectory, model, motion.by(model)))
+        motion.save(trajectories.morph(z[0], z[1], motion.count, motion.trajectory, model, motion.by(model)))

@@ -36,7 +36,7 @@ def main(
         breaks=(1, grid.columns + 1),
     )
     if motion.movie:
-        tour = trajectories.loop(z[[0, 1, 3, 2]], motion.frames, motion.trajectory, model, motion.by(model))
+        tour = trajectories.loop(z[[0, 1, 3, 2]], motion.count, motion.trajectory, model, motion.by(model))
         motion.save(tour, hold=60, there_and_back=False)
 
 
