@@ -30,6 +30,7 @@ from jvae.latent.encoding import attribute_statistics
 from jvae.latent.groups import GROUPS, grouped
 from jvae.latent.kinds import Kind
 from jvae.latent.moves import chances, move
+from jvae.latent.priors import aggregate
 from jvae.latent.vectors import AttributeVectors, Learned, Origin
 from jvae.photo.frame import alignment_by_eyes, close_up
 from jvae.runtime.hashing import random_key
@@ -436,6 +437,13 @@ def test_what_there_is_to_read(app, run, model, known):
             app.gets["/api/scorecard"]({})
     (run / "scorecard" / "scorecard.json").write_text(json.dumps({"of": ours}))
     assert app.gets["/api/scorecard"]({}).body == b"a page"
+
+
+def test_a_sample_is_of_the_normal_distribution_of_the_latents_behind_the_vectors(studio, known):
+    drawn = np.array([studio.sample(seed).z for seed in range(2000)])
+    assert known.totals.n > drawn.shape[1]
+    np.testing.assert_allclose(drawn.mean(0), known.totals.z / known.totals.n, atol=0.15 * drawn.std())
+    np.testing.assert_allclose(drawn.std(0), aggregate(known.totals).sample(10**5).std(0), rtol=0.1)
 
 
 def test_without_vectors_and_store(run, model, known):

@@ -258,7 +258,7 @@ def test_samples_of_every_prior(with_vectors, tmp_path, monkeypatch):
 
 def test_a_mixture_is_fitted_to_faces_from_all_over_the_training_split(run, monkeypatch, tmp_path):
     fitted, store = [], small_store()
-    monkeypatch.setattr(sample, "MOST", 3)
+    monkeypatch.setattr(sample.priors, "MOST", 3)
     monkeypatch.setattr(sample.priors, "mixture", lambda z, *args, **more: fitted.append(z) or standard_normal(6))
     call(monkeypatch, "sample", run, "--out", str(tmp_path / "a.png"))
     train = store.indices("train")

@@ -14,9 +14,11 @@ from jvae.cli import scores
 from jvae.cli import vectors as estimate
 from jvae.cli.flags import Chart, Trained, VectorFile, Vectors
 from jvae.errors import InputError, InputWarning
+from jvae.evaluate import card as cards
 from jvae.evaluate.card import scorecard
 from jvae.evaluate.provenance import origin_of, warn_of_teacher
 from jvae.latent.kinds import Kind
+from jvae.latent.priors import aggregate
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.trained import TrainedModel, load
 from jvae.training.learned import judge_digest
@@ -81,6 +83,16 @@ def test_a_painted_scorecard_looks_for_people_in_what_is_painted():
     kept = [card.identity.edits[Kind("lda")]["Smiling"] for card in cards if card.identity]
     assert kept[1].before == 1 and kept[1].factor == cards[1].edits[Kind("lda")]["Smiling"].landed() / 2
     assert [card.of["painted"] for card in cards] == [False, True]
+
+
+def test_samples_are_of_the_prior_of_all_latents_and_of_what_jvae_sample_draws_from(monkeypatch):
+    found = of(("lda",), edited=["Smiling"]).frechet["the judge"]
+    assert list(found) == ["the prior", "the aggregate", "a mixture", "reconstructions"]
+    monkeypatch.setattr(cards, "mixture_of_faces", lambda model, store, **more: aggregate(known().totals))
+    found = of(("lda",), edited=["Smiling"]).frechet["the judge"]
+    assert found["a mixture"] == found["the aggregate"] != found["the prior"]
+    monkeypatch.setattr(cards, "COMPONENTS", len(small_store().indices("train")) + 1)
+    assert "a mixture" not in of(("lda",), edited=["Smiling"]).frechet["the judge"]
 
 
 def test_a_scorecard_says_what_it_is_of():

@@ -6,11 +6,9 @@ from typing import Literal
 from jvae.cli.annotated import Maybe
 from jvae.cli.flags import Figure, Grid, Run, Vectors
 from jvae.data.faces import open_store
-from jvae.data.source import spread
 from jvae.errors import InputError
 from jvae.latent import priors
 
-MOST = 10_000  # faces to which a mixture is fitted, from all over the split
 TITLES = {
     "normal": "the prior",
     "aggregate": "the normal distribution of all latents",
@@ -22,7 +20,7 @@ def main(
     run: Run,
     prior: Maybe[Literal["normal", "aggregate", "mixture"]] = None,
     data: Maybe[Path] = None,
-    components: int = 10,
+    components: int = priors.COMPONENTS,
     temperature: float = 1.0,
     seed: int = 0,
     grid: Grid = Grid(4, 8),
@@ -51,8 +49,7 @@ def main(
     model = run.load()
     if data is not None:
         store = open_store(data, model.image_size, model.data)
-        latents = model.encode(store.read(spread(store.indices("train"), MOST)))
-        distribution = priors.mixture(latents, components, seed=seed)
+        distribution = priors.mixture_of_faces(model, store, components, seed=seed)
     elif prior == "aggregate":
         distribution = priors.aggregate(Vectors().load(run, model).totals)
     else:

@@ -21,7 +21,7 @@ from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
 from jvae.judge.judge import Judge, batched_logits
 from jvae.latent.kinds import Kind, as_kind
-from jvae.latent.priors import aggregate, standard_normal
+from jvae.latent.priors import COMPONENTS, aggregate, mixture_of_faces, standard_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.runtime.mesh import map_rows, put, replicated
@@ -291,11 +291,11 @@ def scorecard(
     scores = model.reconstruction_scores(store, rows)
     by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
     n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
-    samples = {
-        "the prior": model.decode(standard_normal(z.shape[1]).sample(n, seed=seed)),
-        "the aggregate": model.decode(aggregate(vectors.totals).sample(n, seed=seed)),
-        "reconstructions": reconstructions,
-    }
+    priors = {"the prior": standard_normal(z.shape[1]), "the aggregate": aggregate(vectors.totals)}
+    if len(store.indices("train")) >= COMPONENTS:
+        priors["a mixture"] = mixture_of_faces(model, store, seed=seed)
+    samples = {name: model.decode(prior.sample(n, seed=seed)) for name, prior in priors.items()}
+    samples["reconstructions"] = reconstructions
     frechet: dict[str, dict[str, float]] = {}
     extractors: dict[str, Any] = {"the judge": judge} | ({} if inception is None else {inception.name: inception})
     for whose, of in extractors.items():

@@ -18,7 +18,7 @@ from jvae.explore.photos import Photos
 from jvae.judge.judge import Judge
 from jvae.latent import trajectories
 from jvae.latent.moves import chances, move
-from jvae.latent.priors import standard_normal
+from jvae.latent.priors import nearest_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.models.model import to_float
 from jvae.photo.frame import Alignment, paste
@@ -78,8 +78,9 @@ class Studio:
         return np.asarray(self.store.images[self.store.index(image_id)])
 
     def sample(self, seed: int) -> Start:
-        """A face from the prior."""
-        z = standard_normal(self.model.latent_dim).sample(1, seed=seed)[0]
+        """A face from the normal distribution of the latents behind the vectors; without those, from the prior."""
+        known = None if self.known is None else self.known.totals
+        z = nearest_normal(known, self.model.latent_dim).sample(1, seed=seed)[0]
         return Start(f"sample {seed}", "sample", tuple(z.tolist()))
 
     def from_photo(self, key: str, eyes: tuple[float, ...]) -> Start:

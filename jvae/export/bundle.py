@@ -13,7 +13,7 @@ from jvae.data.decode import crop_box
 from jvae.errors import InputWarning
 from jvae.evaluate.provenance import read_scorecard
 from jvae.latent.kinds import Kind
-from jvae.latent.priors import Prior, aggregate, standard_normal
+from jvae.latent.priors import Prior, nearest_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.trained import TrainedModel, load, load_vectors
@@ -112,8 +112,7 @@ def directions(vectors: AttributeVectors) -> np.ndarray:
 
 def prior_of(bundle: Bundle) -> Prior:
     """A normal distribution like that of the data's latents; without vectors the prior, which they were to be like."""
-    known, d = bundle.vectors, bundle.model.latent_dim
-    return aggregate(known.totals) if known is not None and known.totals.n > d else standard_normal(d)
+    return nearest_normal(None if bundle.vectors is None else bundle.vectors.totals, bundle.model.latent_dim)
 
 
 def faces(bundle: Bundle, count: int, seed: int = 0) -> np.ndarray:

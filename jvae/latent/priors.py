@@ -9,11 +9,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from jvae.config import check_seed
+from jvae.data.source import Store, spread
 from jvae.errors import InputError, InputWarning
 from jvae.latent.kinds import scatter
 from jvae.latent.statistics import Totals
 
 ROUNDS = 100  # of the fit of a mixture, at most
+COMPONENTS = 10
+MOST = 10_000  # faces to which a mixture is fitted, from all over the split
 
 
 class Prior(NamedTuple):
@@ -65,7 +68,17 @@ def aggregate(sums: Totals) -> Prior:
     return Prior(np.ones(1), (sums.z / sums.n)[None], _root(scatter(sums) / (sums.n - 1))[None])
 
 
-def mixture(z: np.ndarray, components: int = 10, *, seed: int = 0) -> Prior:
+def nearest_normal(sums: Totals | None, d: int) -> Prior:
+    """`aggregate` of sums of more than d latents; without them the prior, which latents were trained to be like."""
+    return standard_normal(d) if sums is None or sums.n <= d else aggregate(sums)
+
+
+def mixture_of_faces(model: Any, store: Store, components: int = COMPONENTS, *, seed: int = 0) -> Prior:
+    """`mixture` fitted to the latents of up to `MOST` faces of a store's training split, by a `TrainedModel`."""
+    return mixture(model.encode(store.read(spread(store.indices("train"), MOST))), components, seed=seed)
+
+
+def mixture(z: np.ndarray, components: int = COMPONENTS, *, seed: int = 0) -> Prior:
     """A mixture of normal distributions fitted to latents [n,d] by expectation maximisation (scikit-learn's).
 
     Raises:
