@@ -87,6 +87,6 @@ def test_the_preset_faces_on_rendered_faces(tmp_path):
     judge.unlink()  # who opens the model needs it no more
     model = load(tmp_path / "run", mesh=ONE)
     assert model.encode(store.images[:3]).shape == (3, 5) and model.config.objective.mirror
-    with pytest.raises(InputError, match="the objective perceptual needs a judge: jvae judge trains one"):
+    with pytest.raises(InputError, match="the objective perceptual needs a judge: `jvae judge --data STORE"):
         train(cfg.replace(judge=""), store, tmp_path / "without", mesh=ONE, progress=False)
     assert not (tmp_path / "without").exists()

@@ -17,6 +17,7 @@ from jvae.errors import InputError, InputWarning
 from jvae.evaluate import card as cards
 from jvae.evaluate.card import scorecard
 from jvae.evaluate.provenance import origin_of, warn_of_teacher
+from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate
 from jvae.latent.vectors import AttributeVectors, Learned
@@ -64,6 +65,21 @@ def test_a_kind_without_a_vector_of_what_is_edited_is_left_out():
     assert set(card.edits[Kind()]) == {"Male", "Smiling"} and set(card.edits[KEEPING]) == {"Smiling"}
     with pytest.raises(InputError, match="no kind that is scored has a vector of Male, Young: give other attributes"):
         of((KEEPING,), edited=["Male", "Young"])
+
+
+def test_a_judge_of_other_attributes_or_of_another_size_is_refused():
+    own, names = judge(), [f"Has_{name}" for name in judge().attribute_names]
+    other = Judge(names, own.image_size, own.variables, own.thresholds, own.scores.set_axis(names))
+    large = untrained_judge(small_store(size=32))
+    for each, said in (
+        (other, "^the judge tells Has_.*, and the vectors are of .*Smiling.*: train a judge on the same store"),
+        (
+            large,
+            "^a judge of images of 32 pixels cannot score a model of images of 16: train a judge on the same store",
+        ),
+    ):
+        with pytest.raises(InputError, match=said):
+            scorecard(model(), known(), each, small_store(), kinds=("lda",), **FEW)
 
 
 def test_the_command_leaves_out_such_kinds(tmp_path):

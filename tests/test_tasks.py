@@ -258,7 +258,7 @@ def test_what_a_task_lacks_is_said_before_anything_is_written(store, judge, tmp_
     cases = [
         (Supervised(beta=1.0), bare, "has no labels, which the objective supervised needs"),
         (Supervised(beta=1.0, attributes=("Bold",)), store, "unknown attribute 'Bold': did you mean Bald"),
-        (Perceptual(beta=1.0), store, "the objective perceptual needs a judge: jvae judge trains one"),
+        (Perceptual(beta=1.0), store, "the objective perceptual needs a judge: `jvae judge --data STORE"),
         (Perceptual(beta=1.0, judge="nowhere.npz"), store, "there is no judge at nowhere.npz"),
     ]
     for objective, data, said in cases:

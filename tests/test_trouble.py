@@ -74,7 +74,7 @@ def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
     ("least", "objective", "said"),
     [
         (1e9, 1.0, r"^run, step 6: the posterior has collapsed: its KL is .*r_loss_factor above 10000"),
-        (0.1, np.nan, "^run, step 6: objective is nan on the validation split, .* a learning rate below 0.005"),
+        (0.1, np.nan, "^run, step 12: objective is nan on the validation split, .* a learning rate below 0.005"),
     ],
     ids=["collapse", "validation"],
 )
@@ -85,7 +85,7 @@ def test_a_run_that_comes_to_nothing_says_so_once_with_what_to_change(
     monkeypatch.setattr(member, "SETTLED", 6)
     monkeypatch.setattr(Validation, "__call__", lambda *given: {"objective": objective, "kl": 1.0, "n": 6})
     with pytest.warns(InputWarning, match=said) as told:
-        train(TINY.replace(steps=12), store, tmp_path / "run", mesh=ONE, progress=False)
+        train(TINY.replace(steps=12, eval_every=12), store, tmp_path / "run", mesh=ONE, progress=False)
     assert len(told) == 1 and "\n" not in str(told[0].message)
     with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
         assert checkpoints.best_step == 12

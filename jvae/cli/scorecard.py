@@ -73,8 +73,6 @@ def main(
     out = out or trained.run / "scorecard"
     model, store = trained.open()
     known, judging = load_vectors(trained.run, model, file.vectors), Judge.load(judge, mesh=model.mesh)
-    if judging.image_size != model.image_size:
-        raise InputError(f"{judge} judges images of {judging.image_size} pixels and the run's are {model.image_size}")
     kinds = choose_kinds(known, balance, keep)
     result = card.scorecard(
         model,

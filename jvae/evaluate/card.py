@@ -19,7 +19,7 @@ from jvae.evaluate.inception import Inception
 from jvae.evaluate.provenance import origin_of, refuse_teacher, warn_of_fit, warn_of_teacher
 from jvae.evaluate.similarity import frechet_distance, ssim
 from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
-from jvae.judge.judge import Judge, batched_logits
+from jvae.judge.judge import Judge, batched_logits, check_sizes
 from jvae.latent.kinds import Kind, as_kind
 from jvae.latent.priors import COMPONENTS, aggregate, mixture_of_faces, standard_normal
 from jvae.latent.vectors import AttributeVectors
@@ -231,9 +231,10 @@ def scorecard(
       report: function that is called with a line at each stage.
 
     Raises:
-      InputError: the vectors say that they are of another checkpoint, or were learned by this judge; no test split;
-        the judge tells no attribute that well; no kind can edit any; a truth of faces that are not rendered; or see
-        `find_descriptor`, `judge_edits` and `jvae.latent.kinds.directions`.
+      InputError: the vectors say that they are of another checkpoint, or were learned by this judge; the judge is of
+        images of another size, of none of the vectors' attributes, or tells none that well; no test split; no kind can
+        edit any; a truth of faces that are not rendered; or see `find_descriptor`, `judge_edits` and
+        `jvae.latent.kinds.directions`.
 
     Warns:
       InputWarning: the vectors were estimated on the test split, the model was trained by this judge, or the judge by
@@ -241,6 +242,7 @@ def scorecard(
     """
     if vectors.origin.digest:
         check_origin(vectors, model)
+    check_sizes((judge,), model.image_size, "score")
     wanted = [as_kind(kind) for kind in kinds]
     refuse_teacher(vectors, judge, wanted)
     if truth is not None and store.source != "rendered":
@@ -260,6 +262,11 @@ def scorecard(
     rows = store.indices("test")
     store.verify(rows)
     attrs = store.attrs[rows][:, [store.attribute(name) for name in vectors.attribute_names]]
+    if not set(judge.attribute_names) & set(vectors.attribute_names):
+        raise InputError(
+            f"the judge tells {', '.join(judge.attribute_names)}, and the vectors are of "
+            f"{', '.join(vectors.attribute_names)}: train a judge on the same store"
+        )
     told = dict(zip(judge.scores.index, judge.scores["auc"].to_numpy() >= least_auc, strict=True))
     judged = [name for name in judge.attribute_names if name in vectors.attribute_names and told[name]]
     if not judged:

@@ -30,7 +30,7 @@ from jvae.training.validation import Scores, score
 
 VALIDATION_IMAGES = 2048
 SHOWN = 10  # images in a picture
-SETTLED = 200  # steps; before them what a task finds wrong may be that it has only begun
+SETTLED = 100  # steps; before them what a task finds wrong may be that it has only begun
 TOLD = 7  # scores in a line on the screen
 
 
@@ -56,8 +56,7 @@ class Member:
         self.name, self.cfg, self.task, self.run, self.step = name, cfg, task, run, 0
         self.scores: Scores | None = None
         self.failed: str | None = None
-        self._row: dict[str, float] = {}  # of the last chunk
-        self._troubled = False
+        self._stepped = self._troubled = False
 
     def open(
         self,
@@ -109,7 +108,9 @@ class Member:
         row = {name: float(np.mean(rows, dtype=np.float64)) for name, rows in values.items()}
         self._log.write(step, "train", row | {"learning_rate": float(np.asarray(self._rate(step)))})
         self._log.write_times(step, {"images_per_s": images_per_s} | self._compiled)
-        self._compiled, self.step, self._row = {}, step, row
+        self._compiled, self.step, self._stepped = {}, step, True
+        if step >= SETTLED:
+            self._tell(self.task.trouble(row))
         return row
 
     def save(self, step: int, state: State, due: bool, say: Callable[[str], None]) -> None:
@@ -130,7 +131,14 @@ class Member:
             names = dict.fromkeys((self.task.best, *self.scores))  # the best first
             shown = ", ".join(f"{name} {self.scores[name]:.4g}" for name in list(names)[:TOLD] if name != "n")
             say(f"step {step}: validation {shown}")
-            self._tell_trouble(self.scores)
+            if not math.isfinite(best := self.scores[self.task.best]):
+                self._tell(
+                    f"{self.task.best} is {best} on the validation split, though finite in training, so that this "
+                    "checkpoint is not taken for the best; train anew with a learning rate below "
+                    f"{self.cfg.optimizer.learning_rate:g}"
+                )
+            elif not self._stepped:  # solved in closed form
+                self._tell(self.task.trouble(self.scores))
         self._log.sync()  # a checkpoint is never ahead of its rows: those after it are dropped on resuming
         measured = self.scores[self.task.best] if due and self.scores else math.inf
         self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
@@ -143,16 +151,8 @@ class Member:
             f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
         )
 
-    def _tell_trouble(self, scores: Scores) -> None:
-        """Warns, the first time there is reason to, of what a validation or the chunk before it shows."""
-        best, early = scores[self.task.best], self._row and self.step < SETTLED
-        reason = None if early else self.task.trouble(self._row or scores)
-        if not math.isfinite(best):
-            reason = (
-                f"{self.task.best} is {best} on the validation split, though finite in training, so that this "
-                "checkpoint is not taken for the best; train anew with a learning rate below "
-                f"{self.cfg.optimizer.learning_rate:g}"
-            )
+    def _tell(self, reason: str | None) -> None:
+        """Warns of what comes to nothing, the first time there is a reason to."""
         if reason and not self._troubled:
             warnings.warn(f"{self.name}, step {self.step}: {reason}", InputWarning, stacklevel=3)
             self._troubled = True

@@ -150,7 +150,10 @@ class PerceptualTask(VaeTask):
 def open_judge(path: str, image_size: int) -> "Judge":
     """The judge in the file `path`. Raises `InputError` where there is none, or it judges images of another size."""
     if not path:
-        raise InputError("judge='': the objective perceptual needs a judge: jvae judge trains one; give its file")
+        raise InputError(
+            "judge='': the objective perceptual needs a judge: `jvae judge --data STORE --out JUDGE` trains one on a "
+            "store with labels; give --objective.judge JUDGE"
+        )
     from jvae.judge.judge import Judge  # here, as it imports pandas and scikit-learn, which training needs not
 
     found = Judge.load(path)
