@@ -390,9 +390,16 @@ def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatc
     assert {line.split(":")[0] for line in gone} <= set(
         small_store().image_ids[small_store().attrs[:, small_store().attribute("Smiling")]]
     )
+    furthest = []
+    for most in ("0.5", "9"):
+        call(monkeypatch, "edit", with_vectors, *words, "--prices", "0", "--most", most)
+        said = [line for line in capsys.readouterr().out.splitlines() if "standard deviations" in line]
+        furthest.append(max(float(line.split()[1]) for line in said))
+    assert furthest[0] <= 0.5 < furthest[1] <= 9
     for more, problem in (
         (["--factors", "1"], "leave out --factors, --unit and --also"),
         (["--prices", "-1"], "prices=(-1.0,) must be numbers from 0 on"),
+        (["--most", "0"], "most=0 must be a number of at least 0.5"),
         (["--attribute", "Smile"], "Smile"),
     ):
         with pytest.raises(SystemExit, match="2"):

@@ -14,7 +14,7 @@ from jvae.data.packed import preprocess
 from jvae.errors import InputError
 from jvae.evaluate.strength import PRICES, foresee
 from jvae.io.arrays import read_npy
-from jvae.latent.attribute import UNIT_NAMES, AttributeVector, factor_names, warn_beyond
+from jvae.latent.attribute import BEYOND, UNIT_NAMES, AttributeVector, factor_names, warn_beyond
 from jvae.latent.moves import move, move_to
 from jvae.latent.trajectories import apply_vector
 from jvae.photo.eyes import find_alignment
@@ -66,23 +66,27 @@ class Chosen:
         they see the attribute most and the rest change least.
       prices: prices of change, a column each: at 10, an edit is worth what it shows while less than a tenth of all
         other judgements turn over, and a face stays as it is where none is.
+      most: standard deviations that they try at most, every half of one.
       away: let them choose how to take the attribute away, from faces that have it.
     """
 
     judges: Many[Path] = ()
     prices: tuple[float, ...] = PRICES
+    most: float = BEYOND
     away: bool = False
 
     def check(self, others: bool) -> None:
         """Raises InputError for flags that do not go together; `others` says how far as well."""
         if not self.judges:
             if self != Chosen():
-                raise InputError("--prices and --away are for judges who choose how far: give --judges")
+                raise InputError("--prices, --most and --away are for judges who choose how far: give --judges")
             return
         if others:
             raise InputError("--judges choose how far each face goes: leave out --factors, --unit and --also")
         if not self.prices or not all(0 <= price < np.inf for price in self.prices):
             raise InputError(f"prices={self.prices} must be numbers from 0 on: 10 is careful, 2.5 is bold")
+        if not 0.5 <= self.most < np.inf:
+            raise InputError(f"most={self.most:g} must be a number of at least 0.5: every half is tried up to it")
 
 
 def main(
@@ -193,15 +197,14 @@ class _Edit(NamedTuple):
     def _by_judges(
         self, model: TrainedModel, vector: AttributeVector, z: np.ndarray, names: Sequence[str], onto: np.ndarray | None
     ) -> np.ndarray:
-        # here, as both import pandas and scikit-learn, which takes a second or two
-        from jvae.evaluate.edits import FACTORS as TRIED
+        # here, as it imports pandas and scikit-learn, which takes a second or two
         from jvae.judge.judge import Judge
 
         judges = [Judge.load(path, mesh=model.mesh) for path in self.chosen.judges]
         for judge in judges:
             judge.warn_unless_cut_alike(model)
         step, away = vector.step("sd"), self.chosen.away
-        factors = -TRIED if away else TRIED
+        factors = np.arange(0, self.chosen.most + 0.25, 0.5) * (-1 if away else 1)
         seen = foresee(model, judges, self.attribute, step, factors, z, onto, away=away)
         own = factors[seen.choose(self.chosen.prices)]  # [n,p]
         for name, each in zip(names, own, strict=True):
