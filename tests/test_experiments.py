@@ -1,18 +1,25 @@
 """The experiments: short, with a header that says what to expect; those that need no training, on a tiny run."""
 
 import ast
+import functools
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import book, celeba, edits, faces, objectives, quickstart, scaling, sweep
-from jvae.cli import train, vectors
+from jvae.cli import scorecard, train, vectors
 from jvae.cli.flags import Trained
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
+from jvae.judge.judge import Judge
+from jvae.trained import load, load_vectors
+from jvae.training.learned import judge_digest
 from jvae.training.presets import preset
+from jvae.training.run import read_record
 from tests.celeba_files import write_celeba
 from tests.faces import small_store
 from tests.runs import whole_run
@@ -77,6 +84,30 @@ def test_celeba_is_cropped_as_the_preset_is_of(untrained, tmp_path, name, crop):
         celeba.main(tmp_path / "celeba", tmp_path / "run", name)
     store = PackedStore.open(tmp_path / "run-faces")
     assert (store.crop, store.size) == (crop, preset(name).model.image_size)
+
+
+def test_faces_from_judges_to_hits(tmp_path, monkeypatch, capsys):
+    small = {"image_size": 16, "batch_size": 8, "chunk_steps": 2, "steps": 4}
+    tiny = {
+        "judge": preset("judge").replace(**{**small, "steps": 60, "batch_size": 32}),
+        "faces": preset("faces").replace(widths=(4, 8), groups=2, latent_dim=5, warmup_steps=1, **small),
+    }
+    monkeypatch.setattr(faces, "preset", tiny.__getitem__)
+    monkeypatch.setattr(vectors, "main", functools.partial(vectors.main, steps=3))
+    monkeypatch.setattr(scorecard, "main", functools.partial(scorecard.main, least_auc=0.0, edits=4, identity="none"))
+    monkeypatch.setattr(faces, "HOW", {**faces.HOW, "edited": ["Male", "Smiling"], "faces": 8})  # which all judges tell
+    shutil.copytree(small_store().path, tmp_path / "faces-store")
+    faces.main(out=tmp_path / "faces-1", seed=1)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("test, ")]
+    kinds = [("regression", 0), ("learned", 0), ("learned", 2)]
+    heads = [f"test, {kind}, {how}, {n} choosers" for kind, n in kinds for how in ("decoded", "painted")]
+    assert [line.partition(":")[0] for line in shown] == heads
+    hits = np.array([re.findall(r"\d\.\d*", line) for line in shown], float)  # at 5, 10 % flips
+    assert ((hits >= 0) & (hits <= 1)).all() and (hits[:, 0] <= hits[:, 1]).all()
+    digests = [judge_digest(Judge.load(tmp_path / f"faces-judge{i}")) for i in range(3)]
+    known = load_vectors(tmp_path / "faces-1", load(tmp_path / "faces-1"))
+    assert known.learned is not None and set(known.learned.judges) == {digests[0], digests[2]}  # and 1 scores
+    assert read_record(tmp_path / "faces-1").judge == digests[2]
 
 
 def test_the_book_step_by_step(run, capsys):
