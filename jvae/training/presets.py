@@ -88,6 +88,7 @@ RESIDUAL64 = CELEBA64.replace(
 # add to them until a judge sees in the reconstruction what it saw in the photograph.
 #   jvae judge --data data/celeba64 --seed 1 --out runs/judge1
 #   jvae train faces --data data/celeba64 --objective.judge runs/judge1 --out runs/faces
+# Learned vectors take a second judge, and scoring a third, each of another seed.
 # 30 epochs of 16,000 images take 25 to 65 minutes on two cores; of test images 54 % are nearest to their own photograph
 # of 600 by dlib's descriptor. experiments/faces.py does all of it, and docs/faces.md says what else it reaches.
 FACES = RESIDUAL64.replace(
