@@ -308,10 +308,13 @@ def test_the_command_of_what_has_no_picture_reads_its_latent(studio, app, run, m
     monkeypatch.setattr(trained, "load", lambda path: model)
     monkeypatch.chdir(run)
     one, two = studio.sample(17), studio.from_store(B)
-    for ask in (Ask(one, Look(MOVED)), Ask(one, Look(MOVED, t=0.3), two)):
+    asks, read = (Ask(one, Look(MOVED)), Ask(one, Look(MOVED, t=0.3), two), Ask(one, Look(MOVED, t=0.4), two)), set()
+    for ask in asks:
         reply = json.loads(app.command({}, body(ask.start, ask.look, ask.end)).body)
+        read.add(reply["file"])
         (run / reply["file"]).write_bytes(app.latent({}, body(ask.start, ask.look, ask.end)).body)
         np.testing.assert_array_equal(drawn(run, reply["command"], monkeypatch)[:, 16:], studio.show(ask)[0])
+    assert len(read) == len(asks)  # of one name, the second would lie in the downloads under another
     line, file = command(run, small_store().path, Ask(studio.from_store(A), Look(even=True), two), "Male")
     assert (shlex.split(line)[:2], file) == (["jvae", "morph"], "")
     assert drawn(run, line, monkeypatch).shape == (16, 12 * 16, 3) and (run / "morph.gif").exists()
@@ -337,6 +340,10 @@ def test_the_command_of_a_picture_that_was_framed_already(studio, run, model, mo
     line, file = command(run, small_store().path, ask, "Male")
     assert not file
     np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(ask)[0])
+    (run / A).write_bytes(photograph())  # a file that is called like a face of the store
+    named = Ask(dataclasses.replace(start, name=A), Look(MOVED))
+    line, _ = command(run, small_store().path, named, "Male")
+    np.testing.assert_array_equal(drawn(run, line, monkeypatch)[:, 16:], studio.show(named)[0])
     with pytest.raises(InputError, match=r"paints onto my face\.png with a store, which says how it is cut: start"):
         command(run, None, ask, "Male")
     for ask in (Ask(start, Look(MOVED, paint=False)), Ask(start, Look(MOVED, t=0.3), studio.sample(0))):
@@ -399,6 +406,7 @@ def test_downloads(studio, app):
         (b"{}", "names no face and no look"),
         ({"z": [1.0]}, "the latent of x is not of this run"),
         ({"z": [float("nan")] * 6}, "the latent of x is not of this run"),
+        ({"model": "0"}, "the latent of x is not of this run"),  # but of what it was before it trained on
         ({"z": "six"}, "z is 'six'"),
         ({"image": "!"}, "the picture of x is not of this run"),
         ({"image": "é\ud800"}, "the picture of x is not of this run"),
@@ -407,8 +415,8 @@ def test_downloads(studio, app):
         ({"more": 1}, "unknown field 'more'"),
     ],
 )
-def test_what_a_page_cannot_have_sent_is_refused(app, change, message):
-    fields = {"name": "x", "source": "sample", "z": [0.0] * 6}
+def test_what_a_page_cannot_have_sent_is_refused(app, model, change, message):
+    fields = {"name": "x", "source": "sample", "z": [0.0] * 6, "model": model.digest}
     sent = change if isinstance(change, bytes) else json.dumps({"start": fields | change, "look": {}}).encode()
     with pytest.raises(InputError, match=message):
         app.show({}, sent)

@@ -1,5 +1,6 @@
 """Runs as files that others open: for a hub and as StableHLO; what their cards say; and that none is half written."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -202,6 +203,8 @@ def test_a_scorecard_of_other_weights_or_vectors_is_left_out(tmp_path):
     for of in ({}, {"of": None}, {"of": ours | {"model": "0"}}, {"of": ours | {"vectors": "0"}}):
         with pytest.warns(InputWarning, match=r"scorecard\.json is of other weights or vectors than are exported, or"):
             assert left(**of) == {}
+    with pytest.warns(InputWarning, match="is of other weights"):
+        assert read_bundle(run).stale
 
 
 def scored() -> dict:
@@ -226,7 +229,12 @@ def test_a_card_says_what_the_run_is_and_what_its_edits_leak():
     painted = card(bundle_of(scorecard=scored() | {"of": {"painted": True}}), "hub")
     assert "on test images, painted onto photographs, by a classifier" in painted
     unjudged = card(bundle_of(), "hub")
-    assert "nobody has judged its edits" in unjudged and "| Smiling | +" in unjudged
+    assert "No scorecard was made of this run (`jvae scorecard`), so nobody has" in unjudged
+    assert "| Smiling | +" in unjudged
+    stale = card(dataclasses.replace(bundle_of(), stale=True), "hub")
+    assert "The scorecard of this run is of other weights or vectors, so nobody has judged these edits" in stale
+    other = card(bundle_of(scorecard=scored() | {"edits": {"lda": {}}}), "hub")
+    assert "The scorecard of this run does not hold the kind `difference`, so nobody" in other
 
 
 @pytest.mark.parametrize(("source", "says"), [

@@ -292,6 +292,9 @@ def test_a_mixture_needs_faces(run, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "sample", run, "--prior", "mixture", data=False)
     assert "--prior mixture and --data go together" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "sample", run, "--components", "3", data=False)
+    assert "--components 3 is of a mixture" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default::jvae.errors.InputWarning")
@@ -301,6 +304,7 @@ def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
     call(monkeypatch, "scores", with_vectors, *flags)
     shown, said = capsys.readouterr()
     assert "the vectors were estimated on the split train of store, and are scored on the split train" in said
+    assert "--thresholds train finds the thresholds on the images that are scored" in said
     table = (tmp_path / "scores.csv").read_text()
     assert "attribute,n,share,auc,threshold,accuracy,majority,balanced" in table and "Male" in table
     assert "means: auc 0." in shown and out.stat().st_size > 10_000
@@ -310,8 +314,8 @@ def test_scores_and_map(with_vectors, tmp_path, monkeypatch, capsys):
 
 
 def names(*known: str) -> Any:
-    """What stands in for vectors: it is only asked whether it has one, and whether some were learned."""
-    return type("Names", (tuple,), {"learned": None})(known)
+    """What stands in for vectors: it is only asked whether it has one, of any kind, and whether some were learned."""
+    return type("Names", (tuple,), {"learned": None, "of_kind": lambda self, kind: self})(known)
 
 
 def test_a_scorecard_leaves_out_kinds_for_which_there_is_no_attribute(capsys):

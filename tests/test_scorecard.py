@@ -1,5 +1,6 @@
 """Scorecards of a tiny run: what is refused, what is warned of, and what is left out."""
 
+import dataclasses
 import functools
 import json
 import tempfile
@@ -17,12 +18,14 @@ from jvae.errors import InputError, InputWarning
 from jvae.evaluate import card as cards
 from jvae.evaluate.card import scorecard
 from jvae.evaluate.provenance import origin_of, warn_of_teacher
+from jvae.export import write
 from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
 from jvae.latent.priors import aggregate
 from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.trained import TrainedModel, load
 from jvae.training.learned import judge_digest
+from tests.exports import bundle_of
 from tests.faces import small_store
 from tests.runs import ONE, untrained_judge, whole_run
 
@@ -131,14 +134,25 @@ def test_judges_that_taught():
     scorecard(model(), taught, judge(), small_store(), kinds=["lda"], edited=["Smiling"], **FEW)
 
 
-def test_the_judge_of_the_models_own_training_is_warned_of():
+def test_the_judge_of_the_models_own_training_is_warned_of(tmp_path):
     own = TrainedModel(model().config, model().variables, step=17, teacher=judge_digest(judge()), mesh=ONE)
     with pytest.warns(InputWarning, match="trained to please the judge that scores it"):
         warn_of_teacher(own, judge())
+    with pytest.warns(InputWarning, match="^learned vectors were trained to please the judge"):
+        warn_of_teacher(model(), judge(), Learned(np.ones((3, 6)), (judge_digest(judge()),)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_teacher(own, untrained_judge(small_store(), blocks=1))
         warn_of_teacher(model(), judge())  # nobody knows of one
+    write.export(dataclasses.replace(bundle_of(), model=own), tmp_path / "hub", "hub")
+    assert load(tmp_path / "hub").teacher == own.teacher
+
+
+def test_kinds_are_scored_whatever_the_vectors_that_were_saved_keep(capsys):
+    keeping = known().of_kind(Kind("regression", keep=("Male", "Young")))
+    assert "Male" not in keeping
+    assert command.choose_kinds(keeping, None, None) == command.choose_kinds(known(), None, None)
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_vectors_of_the_split_that_is_scored_are_warned_of(tmp_path):

@@ -68,5 +68,10 @@ def test_bad_input():
     step = np.ones(3)
     with pytest.raises(InputError, match="no judge to choose by"):
         foresee(MODEL, [], "Smiling", step, FACTORS, z)
+    alone = a_judge(names=("Smiling", "Young", "Bald"))
+    with pytest.raises(
+        InputError, match="the judges share no attribute but Smiling, so that no change has a price: give"
+    ):
+        foresee(MODEL, [a_judge(), alone], "Smiling", step, FACTORS, z)
     with pytest.raises(InputError, match="judge of images of 32 pixels cannot choose for a model of images of 64"):
         foresee(MODEL, [a_judge(size=32)], "Smiling", step, FACTORS, z)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jvae.errors import InputError, InputWarning
-from jvae.latent.attribute import warn_beyond
+from jvae.latent.attribute import factor_names, warn_beyond
 from jvae.latent.kinds import Kind, with_joint
 from jvae.latent.statistics import Totals, init_statistics, update
 from jvae.latent.vectors import AttributeVectors, Origin
@@ -107,6 +107,11 @@ def test_a_shift_by_steps_and_to_a_probability(known):
         v.step("probability")
     with pytest.raises(InputError, match="finite"):
         v.shift(z, [np.nan])
+
+
+def test_factors_are_called_what_they_are():
+    assert factor_names([0.005, 0.125, 0.995, 0.999], "probability") == ["0.5%", "12.5%", "99.5%", "99.9%"]
+    assert factor_names([-1.5, 0, 2], "sd") == ["-1.5", "0", "+2"]
 
 
 def test_half_of_the_faces_at_a_probability_have_it():

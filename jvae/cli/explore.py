@@ -9,12 +9,14 @@ from jvae.cli import vectors as estimate
 from jvae.cli.annotated import Maybe
 from jvae.cli.flags import Run, Trained, VectorFile
 from jvae.data.faces import crop_of, open_store
+from jvae.evaluate.provenance import warn_of_teacher
 from jvae.explore.app import App
 from jvae.explore.server import address, open_server
 from jvae.explore.studio import Studio
 from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors
 from jvae.trained import load_vectors
+from jvae.training.exported import local
 
 
 def main(
@@ -37,12 +39,13 @@ def main(
     """
     model = run.load()
     store = open_store(data, model.image_size, model.data) if data else None
-    path = file.vectors or run.run / "vectors.npz"
+    path = file.vectors or local(run.run) / "vectors.npz"
     known = load_vectors(run.run, model, path) if file.vectors or path.exists() else None
     crop = crop_of(model.config, model.data, data)
     judging = Judge.load(judge, mesh=model.mesh) if judge else None
     if judging is not None:
         judging.warn_unless_cut_alike(model)
+        warn_of_teacher(model, judging, known.learned if known else None)
     studio = Studio(run.run, model, known, store, judging, crop)
     labelled = store is not None and bool(store.attribute_names)
 

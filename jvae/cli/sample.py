@@ -8,6 +8,7 @@ from jvae.cli.flags import Figure, Grid, Run, Vectors
 from jvae.data.faces import open_store
 from jvae.errors import InputError
 from jvae.latent import priors
+from jvae.training.exported import local
 
 TITLES = {
     "normal": "the prior",
@@ -20,7 +21,7 @@ def main(
     run: Run,
     prior: Maybe[Literal["normal", "aggregate", "mixture"]] = None,
     data: Maybe[Path] = None,
-    components: int = priors.COMPONENTS,
+    components: Maybe[int] = None,
     temperature: float = 1.0,
     seed: int = 0,
     grid: Grid = Grid(4, 8),
@@ -34,7 +35,7 @@ def main(
         distributions fitted to the latents of --data (mixture). Their samples are the nearer to photographs the later
         they come here (default: the last for which there is what it takes).
       data: packed store to whose training split a mixture is fitted.
-      components: number of normal distributions in a mixture.
+      components: number of normal distributions in a mixture (default: 10).
       temperature: factor by which the latents' standard deviation is multiplied; below 1 the faces are plainer and
         cleaner.
       seed: seed of the draw.
@@ -43,13 +44,18 @@ def main(
     priors.check_draw(temperature, seed)
     if (data is None and prior == "mixture") or (data is not None and prior not in (None, "mixture")):
         raise InputError("--prior mixture and --data go together: the mixture is fitted to the faces of a store")
+    if components is not None and data is None:
+        raise InputError(
+            f"--components {components} is of a mixture, which is fitted to the faces of a store: give --data"
+        )
     if prior is None:
-        prior = "mixture" if data is not None else "aggregate" if (run.run / "vectors.npz").is_file() else "normal"
+        summed = (local(run.run) / "vectors.npz").is_file()
+        prior = "mixture" if data is not None else "aggregate" if summed else "normal"
     out = figure.path(run, "samples")
     model = run.load()
     if data is not None:
         store = open_store(data, model.image_size, model.data)
-        distribution = priors.mixture_of_faces(model, store, components, seed=seed)
+        distribution = priors.mixture_of_faces(model, store, components or priors.COMPONENTS, seed=seed)
     elif prior == "aggregate":
         distribution = priors.aggregate(Vectors().load(run, model).totals)
     else:

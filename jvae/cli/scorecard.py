@@ -136,9 +136,9 @@ def choose_kinds(
       balance: attributes to balance; None is those of `BALANCE` there are.
       keep: attributes to keep; None is those of `KEEP` there are.
     """
-    found = []
+    found, there = [], known.of_kind(Kind())  # a kind that keeps an attribute has no vector of it
     for wanted, default, what in ((balance, BALANCE, "balanced"), (keep, KEEP, "conditional")):
-        names = tuple(name for name in default if name in known) if wanted is None else wanted
+        names = tuple(name for name in default if name in there) if wanted is None else wanted
         if not names:
             print(f"kind {what} is left out: no attribute is {' or '.join(default)}, and the flags name no other")
         found.append(names)

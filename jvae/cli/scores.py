@@ -1,6 +1,9 @@
 """`jvae scores`: how well each attribute vector tells its attribute."""
 
+import warnings
+
 from jvae.cli.flags import Chart, Trained, Vectors
+from jvae.errors import InputWarning
 from jvae.evaluate.projections import score_vectors
 from jvae.evaluate.provenance import warn_of_fit
 from jvae.io.files import replacing
@@ -20,8 +23,15 @@ def main(
 
     Args:
       split: split to score.
-      thresholds: split on which the thresholds are found.
+      thresholds: split on which the thresholds are found; that which is scored flatters.
     """
+    if split == thresholds:
+        warnings.warn(
+            f"--thresholds {thresholds} finds the thresholds on the images that are scored, so that accuracy and "
+            "balanced say how well they fit: give another split",
+            InputWarning,
+            stacklevel=2,
+        )
     out = chart.path(trained, "scores")
     model, store = trained.open()
     known = vectors.load(trained, model)

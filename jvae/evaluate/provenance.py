@@ -9,7 +9,7 @@ from jvae.errors import InputError, InputWarning
 from jvae.io.fields import read_object
 from jvae.judge.judge import Judge
 from jvae.latent.kinds import Kind
-from jvae.latent.vectors import AttributeVectors
+from jvae.latent.vectors import AttributeVectors, Learned
 from jvae.training.checkpoint import digest_of
 from jvae.training.learned import judge_digest
 
@@ -62,12 +62,15 @@ def refuse_teacher(vectors: AttributeVectors, judge: Judge, kinds: Sequence[Kind
         )
 
 
-def warn_of_teacher(model: Any, judge: Judge) -> None:
-    """An `InputWarning` where a model, a `jvae.trained.TrainedModel`, was trained by the judge that scores it."""
-    if model.teacher and model.teacher == judge_digest(judge):
+def warn_of_teacher(model: Any, judge: Judge, learned: Learned | None = None) -> None:
+    """An `InputWarning` where a model, a `jvae.trained.TrainedModel`, or learned vectors were trained by the judge."""
+    digest = judge_digest(judge)
+    pleased = ["the model was"] if model.teacher == digest else []
+    pleased += ["learned vectors were"] if learned and digest in learned.judges else []
+    if pleased:
         warnings.warn(
-            "the model was trained to please the judge that scores it, which finds its pictures and edits better than "
-            "they are: let another one score it, as `jvae judge --seed 1` trains one",
+            f"{' and '.join(pleased)} trained to please the judge that scores it, which finds pictures and edits "
+            "better than they are: let another one score it, as `jvae judge --seed 1` trains one",
             InputWarning,
             stacklevel=3,
         )

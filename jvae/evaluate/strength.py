@@ -70,7 +70,8 @@ def foresee(
       away: whether the attribute is to be taken away and not added.
 
     Raises:
-      InputError: no judge, one of images of another size, or one that does not know the attribute.
+      InputError: no judge, one of images of another size, one that does not know the attribute, or judges that share no
+        other.
     """
     from jvae.judge.judge import check_sizes, reading  # here, as it imports pandas and scikit-learn, and takes a second
 
@@ -79,6 +80,10 @@ def foresee(
     check_sizes(judges, model.image_size, "choose for")
     shared = [other for other in judges[0].attribute_names if all(other in j.attribute_names for j in judges)]
     names = [name, *(other for other in shared if other != name)]
+    if len(names) < 2:
+        raise InputError(
+            f"the judges share no attribute but {name}, so that no change has a price: give judges of more attributes"
+        )
     fixed = (model.variables, [reading(judge, names) for judge in judges], np.asarray(step, np.float32))
     fixed = put((*fixed, np.asarray(factors, np.float32)), replicated(model.mesh))
     functions = (model.decode_fn, tuple(judge.logits_fn for judge in judges))
@@ -117,7 +122,7 @@ def _look(
     def one_factor(factor: jax.Array) -> tuple[jax.Array, jax.Array]:
         after = chances(z + factor * step[None])
         others = jnp.abs(after - before)[:, :, 1:]
-        return after[..., 0].mean(0), others.sum((0, 2)) / max(1, len(others) * others.shape[2])
+        return after[..., 0].mean(0), others.mean((0, 2))
 
     seen, turned = jax.lax.map(one_factor, factors)  # [f,n]
     return seen.T, turned.T

@@ -28,6 +28,7 @@ class Start:
       name: to call it: its image_id, the name of its file, the seed of a sample.
       source: where it is from; a "photo" is painted onto as a whole, a "file" is a picture taken as it is framed.
       z: its latent, d numbers.
+      model: digest of the model whose latent it is.
       image: as the model sees it, a PNG in base64; "" of a sample, which has none.
       photo: name of the photograph that the server keeps.
       eyes: x y x y in it, in pixels.
@@ -36,18 +37,19 @@ class Start:
     name: str
     source: Where
     z: tuple[float, ...]
+    model: str = ""
     image: str = ""
     photo: str = ""
     eyes: tuple[float, ...] = ()
 
-    def latent(self, d: int) -> np.ndarray:
+    def latent(self, d: int, model: str) -> np.ndarray:
         """`z` as [d] float32.
 
         Raises:
-          InputError: they are not d finite numbers.
+          InputError: they are not d finite numbers, or of another model: a page stays open while a run trains on.
         """
         z = np.array(self.z, np.float32)
-        if z.shape != (d,) or not np.isfinite(z).all():
+        if z.shape != (d,) or not np.isfinite(z).all() or self.model != model:
             raise InputError(f"the latent of {self.name} is not of this run: choose the face anew")
         return z
 

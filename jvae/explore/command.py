@@ -2,10 +2,11 @@
 
 import os
 import shlex
+import zlib
 from pathlib import Path
 
 from jvae.errors import InputError
-from jvae.explore.asks import Ask
+from jvae.explore.asks import Ask, Start
 from jvae.explore.studio import FRAMES
 
 
@@ -25,7 +26,7 @@ def command(run: Path, data: Path | None, ask: Ask, first: str, vectors: Path | 
     store = ["--data", os.fspath(data)] if data else []
     ends = [start for start in (ask.start, ask.end) if start]
     if ask.end and data and not ask.look.moved and all(start.source in ("store", "file") for start in ends):
-        names = ["--start", ask.start.name, "--end", ask.end.name]
+        names = ["--start", _named(ask.start), "--end", _named(ask.end)]
         way = ["--trajectory", ask.look.trajectory, *(["--even"] if ask.look.even else [])]
         movie = ["--movie", "morph.gif", "--frames", str(FRAMES)]
         return shlex.join(["jvae", "morph", "--run", os.fspath(run), *store, *names, *way, *movie]), ""
@@ -38,12 +39,14 @@ def command(run: Path, data: Path | None, ask: Ask, first: str, vectors: Path | 
             "--data, or do not paint only the change"
         )
     if ask.end or framed or ask.start.source == "sample":
-        file = f"{'morph' if ask.end else ask.start.name.replace(' ', '-')}.npy"
+        # of two downloads of one name the browser renames the second
+        of = repr((ask.start.z, ask.end and (ask.end.z, ask.look.t, ask.look.trajectory)))
+        file = f"{'morph' if ask.end else ask.start.name.replace(' ', '-')}-{zlib.crc32(of.encode()):08x}.npy"
         face = ["--latents", file]
     elif ask.start.source == "photo":
         face = ["--photo", ask.start.name, "--eyes", *(f"{at:.1f}" for at in ask.start.eyes)]
     else:
-        face = [*store, "--images", ask.start.name]
+        face = [*store, "--images", _named(ask.start)]
     words = ["jvae", "edit", "--run", os.fspath(run), *face, "--attribute", attribute, "--factors", f"{factor:g}"]
     if also:
         words += ["--also", *(f"{name}={by:g}" for name, by in also)]
@@ -53,3 +56,8 @@ def command(run: Path, data: Path | None, ask: Ask, first: str, vectors: Path | 
     if not file:
         words += ["--paint", "change" if ask.look.paint else "face"]
     return shlex.join(words), file
+
+
+def _named(start: Start) -> str:
+    """What commands find it by: an image_id, or a file that may have the same name as one."""
+    return f"./{start.name}" if start.source == "file" else start.name

@@ -61,7 +61,7 @@ class Studio:
     def warm(self) -> None:
         """Compiles what a slider needs, so that the first move is as quick as all others."""
         start = self.sample(0)
-        painted = self._start("", "store", self.model.decode(start.latent(self.model.latent_dim)))
+        painted = self._start("", "store", self.model.decode(self._latent(start)))
         for face in (start, painted):
             self.show(ask := Ask(face, Look()))
             self._layer(ask, self.base(ask), self.base(ask))
@@ -81,7 +81,7 @@ class Studio:
         """A face from the normal distribution of the latents behind the vectors; without those, from the prior."""
         known = None if self.known is None else self.known.totals
         z = nearest_normal(known, self.model.latent_dim).sample(1, seed=seed)[0]
-        return Start(f"sample {seed}", "sample", tuple(z.tolist()))
+        return Start(f"sample {seed}", "sample", tuple(z.tolist()), self.model.digest)
 
     def from_photo(self, key: str, eyes: tuple[float, ...]) -> Start:
         """The face with these eyes in a photograph; none take the whole picture as a face that is framed already."""
@@ -94,7 +94,10 @@ class Studio:
         self, name: str, source: Where, pixels: np.ndarray, photo: str = "", eyes: tuple[float, ...] = ()
     ) -> Start:
         z = self.model.encode(pixels[None])[0]
-        return Start(name, source, tuple(z.tolist()), text(png(pixels)), photo, eyes)
+        return Start(name, source, tuple(z.tolist()), self.model.digest, text(png(pixels)), photo, eyes)
+
+    def _latent(self, start: Start) -> np.ndarray:
+        return start.latent(self.model.latent_dim, self.model.digest)
 
     def find(self, words: str, seed: int, without: str = "") -> list[str]:
         """Image_ids of up to `STRIP` faces of the store: the first whose id has the words in it, or some by chance.
@@ -171,8 +174,8 @@ class Studio:
         """An animation of the way from one face to the other, with what the sliders do, as .gif or .mp4."""
         if ask.end is None:
             raise InputError("there is one face: choose another to morph into")
-        d, look = self.model.latent_dim, ask.look
-        ends, even = (ask.start.latent(d), ask.end.latent(d)), self.model if look.even else None
+        look = ask.look
+        ends, even = (self._latent(ask.start), self._latent(ask.end)), self.model if look.even else None
         way = trajectories.morph(*ends, FRAMES, look.trajectory, even=even)
         frames = self.model.decode(self._move(look, way, look.moved))
         with tempfile.TemporaryDirectory(prefix="jvae-") as folder:
@@ -182,11 +185,10 @@ class Studio:
 
     def base(self, ask: Ask) -> np.ndarray:
         """Where the sliders start from, [d] float32."""
-        d, look = self.model.latent_dim, ask.look
-        z = ask.start.latent(d)
+        z = self._latent(ask.start)
         if ask.end is None:
             return z
-        return trajectories.between(z, ask.end.latent(d), look.t, look.trajectory)
+        return trajectories.between(z, self._latent(ask.end), ask.look.t, ask.look.trajectory)
 
     def _move(self, look: Look, z: np.ndarray, factors: dict[str, float]) -> np.ndarray:
         """Latents [d] or [n,d], moved."""

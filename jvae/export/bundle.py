@@ -17,6 +17,7 @@ from jvae.latent.priors import Prior, nearest_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
 from jvae.trained import TrainedModel, load, load_vectors
+from jvae.training.exported import local
 from jvae.training.log import METRICS, read_rows
 
 CALM = 0.7  # temperature of sampled faces: fewer are odd than at 1
@@ -33,6 +34,7 @@ class Bundle:
       scores: what validation found at the model's step, by name.
       scorecard: what `jvae scorecard` wrote of these weights and vectors, or nothing.
       named: whether the first kind was asked for by name.
+      stale: whether there was a scorecard, of other weights or vectors.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Bundle:
     scores: dict[str, float]
     scorecard: dict[str, Any]
     named: bool = False
+    stale: bool = False
 
     @property
     def vectors(self) -> AttributeVectors | None:
@@ -82,7 +85,7 @@ def read_bundle(
     run = Path(run)
     model = load(run)
     found: list[AttributeVectors] = []
-    if vectors is None and not (run / "vectors.npz").is_file():
+    if vectors is None and not (local(run) / "vectors.npz").is_file():
         warnings.warn(
             f"{run} has no attribute vectors, so what is exported makes no edits: `jvae vectors --run {run} --data …` "
             "estimates them",
@@ -102,7 +105,7 @@ def read_bundle(
             InputWarning,
             stacklevel=2,
         )
-    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard, kind is not None)
+    return Bundle(run.resolve().name, model, tuple(found), scores, scorecard, kind is not None, bool(stale))
 
 
 def directions(vectors: AttributeVectors) -> np.ndarray:

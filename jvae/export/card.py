@@ -180,6 +180,11 @@ def _by_vectors(bundle: Bundle) -> str:
     """What moves along, by the vectors themselves: each edit's shift of the others' logits."""
     known = bundle.vectors
     assert known is not None
+    why = "No scorecard was made of this run (`jvae scorecard`)"
+    if bundle.scorecard:
+        why = f"The scorecard of this run does not hold the kind `{known.kind}`"
+    elif bundle.stale:
+        why = "The scorecard of this run is of other weights or vectors"
     rows = []
     for name in known.table().index[:MOST].tolist():
         step = known[name].step("sd")
@@ -189,7 +194,7 @@ def _by_vectors(bundle: Bundle) -> str:
     return "\n".join(
         [
             "## What edits leak\n",
-            "No scorecard was made of this run (`jvae scorecard`), so nobody has judged its edits. By the vectors "
+            f"{why}, so nobody has judged these edits. By the vectors "
             f"alone, of the kind `{known.kind}`, one standard deviation shifts the log-odds of attributes as follows: "
             "an edit changes more than it says wherever another attribute is listed with a large number.\n",
             "| edit | itself | what moves along |",

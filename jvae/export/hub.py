@@ -23,7 +23,7 @@ def write_hub(folder: Path, bundle: Bundle) -> list[str]:
       InputError: safetensors is not installed.
     """
     model = bundle.model
-    write_exported(folder, Record(model.config, (), model.data), model.step, model.variables)
+    write_exported(folder, Record(model.config, (), model.data, model.teacher), model.step, model.variables)
     if bundle.vectors is not None:
         bundle.vectors.save(folder / VECTORS)
         save_directions(folder / DIRECTIONS, bundle)

@@ -176,8 +176,8 @@ def check_same_weights(vector: AttributeVector, model: Any) -> None:
 
 
 def factor_names(factors: Sequence[float] | np.ndarray, unit: Unit) -> list[str]:
-    """What a picture calls factors: "+2", "0", or "75%" where they are probabilities."""
-    form = "{:.2g}%" if unit == "probability" else "{:+g}"
+    """What a picture calls factors: "+2", "0", or "99.5%" where they are probabilities."""
+    form = "{:.6g}%" if unit == "probability" else "{:+g}"
     return [form.format(100 * f if unit == "probability" else f) if f else "0" for f in factors]
 
 
