@@ -96,6 +96,16 @@ def test_figures_by_hand(judge):
     np.testing.assert_allclose(found.moved, factors * np.linalg.norm(step) / apart, rtol=1e-3, atol=1e-6)
 
 
+def test_what_cannot_be_measured_has_no_figure(judge):
+    z, attrs = world()
+    known = vectors(Kind(), z, attrs, names=NAMES)
+    alone = judge_edits(MODEL, known, judge, z, attrs, judged=["Smiling"])["Smiling"]  # nothing else can turn over
+    assert alone.hits[-1] == 1 and np.isnan([*alone.leakage, *alone.drift, alone.hits_at(), alone.leakage_at()]).all()
+    one = [np.flatnonzero(~attrs[:, 2] & (z[:, 2] < 1))[0]]
+    found = judge_edits(MODEL, known, judge, z[one], attrs[one], edited=["Smiling"])["Smiling"]  # one face: no spread
+    assert found.faces == 1 and np.isfinite(found.leakage).all() and np.isnan([*found.drift, *found.moved]).all()
+
+
 def test_what_a_card_needs():
     edit = judge_like([0, 0.5, 0.8, 1.0], [0, 0.02, 0.06, 0.2])
     assert edit.hits_at(0.05) == 0.5 and edit.hits_at(0.0) == 0 and edit.hits_at(1.0) == 1

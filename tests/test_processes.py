@@ -142,7 +142,8 @@ def test_a_process_that_dies_ends_the_others_in_one_line(two):
 
 def test_settings_that_differ_are_found(folder, two):
     for found in two[1]:
-        assert found["differing"] == "process 1 has other settings or data than process 0: start all with the same"
+        said = "process 1 has other settings or data than process 0: start all with the same"
+        assert found["differing"].tolist() == [said, said]  # another seed; images that are cut in another way
     assert not (folder / "differing").exists()
 
 

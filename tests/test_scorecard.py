@@ -167,6 +167,11 @@ def test_vectors_of_the_split_that_is_scored_are_warned_of(tmp_path):
         scores.main(trained, thresholds="train", vectors=Vectors(vectors=estimated()), chart=chart)
 
 
+def test_truth_is_not_of_the_faces_that_the_model_knows():
+    with pytest.raises(InputError, match=r"truth=0: faces of this seed are those of .*store.*: give another seed"):
+        of(truth=0)
+
+
 def test_truth_is_of_rendered_faces_alone(monkeypatch):
     monkeypatch.setattr(type(small_store()), "source", "CelebA folder")
     with pytest.raises(InputError, match=r"truth=3: edits are held against rendered faces, .*\(CelebA folder\)"):

@@ -1,5 +1,7 @@
 """Runs that come to nothing: what they say, and what they leave."""
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -68,6 +70,24 @@ def test_a_state_that_is_not_finite_is_not_saved_though_its_loss_and_gradient_ar
 def test_a_diverging_run_is_an_error_not_a_result(store, tmp_path):
     with pytest.raises(InputError, match=r"not finite at step \d+: no checkpoint was saved"):
         train(TINY.replace(learning_rate=1e30), store, tmp_path / "run", mesh=ONE, progress=False)
+
+
+@pytest.mark.parametrize(("schedule", "steps"), [("constant", 12), ("cosine", 9), ("cosine", 12)])
+def test_a_schedule_that_bends_says_so(store, tmp_path, schedule, steps):
+    cfg, run = TINY.replace(schedule=schedule, steps=9), tmp_path / "run"
+    train(cfg, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", InputWarning)
+        train(cfg.replace(steps=steps), store, run, mesh=ONE, progress=False)
+    said = [str(each.message) for each in told if each.category is InputWarning]
+    if (schedule, steps) != ("cosine", 12):
+        assert not said
+        return
+    was, now = (5e-3 * (1 + np.cos(np.pi * 6 / total)) / 2 for total in (9, 12))
+    assert said == [
+        f"run: the learning rate was {was:.3g} at step 6 and is {now:.3g} in a training of this length, as its "
+        "schedule ends with the last step: what comes of it differs from a training of one length; for that, train anew"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jvae.cli.run import run
+from jvae.config import Config
 from jvae.data.packed import PackedStore
 from jvae.errors import InputError
 from jvae.latent.encoding import attribute_statistics
@@ -72,14 +73,30 @@ def stop_in(process: int, chunk: int) -> Callable[[], int | None]:
     return lambda: signal.SIGTERM if next(asked) == chunk and jax.process_index() == process else None
 
 
+class CutElsewhere(PackedStore):
+    """A store whose images each process says it has cut in its own way."""
+
+    @property
+    def crop(self) -> str:
+        return ("center", "squash")[jax.process_index()]
+
+
+def refused(cfg: Config, store: PackedStore, run: Path) -> str:
+    """Why training is; nothing where it is not."""
+    try:
+        train(cfg, store, run)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def two(folder: Path) -> dict[str, Any]:
     """Trains, stopped in the midst by process 1; trains on what one process began; measures."""
     store = PackedStore.open(folder / "store")
-    try:
-        train(TINY.replace(seed=jax.process_index()), store, folder / "differing")
-        differing = ""
-    except InputError as error:
-        differing = str(error)
+    differing = [
+        refused(TINY.replace(seed=jax.process_index()), store, folder / "differing"),
+        refused(TINY, CutElsewhere.open(folder / "store"), folder / "differing"),
+    ]
     seen, rows = watched(store)
     first = train(TINY, seen, folder / "run2", stopped=stop_in(1, 1))
     if is_main():

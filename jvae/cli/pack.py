@@ -58,7 +58,7 @@ def pack_source(
       crop: what to keep of an image: the 148x148 in the centre of CelebA's 178x218, or the largest centred square of
         another shape (center); all of it, squashed (squash); or what frames a face as rendered faces are framed
         (rendered).
-      count: number of images to pack, evenly spaced over the source (default: all).
+      count: number of images to pack, from all over the source (default: all).
       skip_bad: leave out images that cannot be read instead of stopping.
       workers: number of decoding threads (default: one a core).
       overwrite: replace the store that is there.

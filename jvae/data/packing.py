@@ -101,7 +101,9 @@ def write_store(
         raise InputError(f"count={count} of a source that has {total} images: give 1 to {total}")
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: give 1 or more, or none for all cores")
-    indices = np.arange(count, dtype=np.int64) * total // count  # evenly spaced, so the splits keep their shares
+    # One of each of `count` stretches, so that the splits keep their shares: also those that come at even distances.
+    edges = np.arange(count + 1, dtype=np.int64) * total // count
+    indices = edges[:-1] + (np.random.default_rng(0).random(count) * np.diff(edges)).astype(np.int64)
     with locked(out.with_name(f".{out.name}.lock"), out), _new_directory(out, overwrite) as part:
         _check_space(out.parent, count * (size * size * 3 + 128))
         part.mkdir()

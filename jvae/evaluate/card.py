@@ -18,7 +18,7 @@ from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_desc
 from jvae.evaluate.inception import Inception
 from jvae.evaluate.provenance import origin_of, refuse_teacher, warn_of_fit, warn_of_teacher
 from jvae.evaluate.similarity import frechet_distance, ssim
-from jvae.evaluate.truth import Truth, edit_truth, rendered_pairs
+from jvae.evaluate.truth import Truth, edit_truth, refuse_own_faces, rendered_pairs
 from jvae.judge.judge import Judge, batched_logits, check_sizes
 from jvae.latent.kinds import Kind, as_kind
 from jvae.latent.priors import COMPONENTS, aggregate, mixture_of_faces, standard_normal
@@ -150,7 +150,7 @@ class Scorecard:
         """The attributes whose edits land best with the least leakage, if possible of those that all kinds edit."""
         hits: dict[str, float] = {}
         for edits in self.edits.values():
-            hits |= {name: max(edit.hits_at(), hits.get(name, 0)) for name, edit in edits.items()}
+            hits |= {name: max(np.nan_to_num(edit.hits_at()), hits.get(name, 0)) for name, edit in edits.items()}
         return sorted(self.shared() or hits, key=lambda name: -hits[name])[:count]
 
     def as_json(self) -> dict[str, Any]:
@@ -233,8 +233,8 @@ def scorecard(
     Raises:
       InputError: the vectors say that they are of another checkpoint, or were learned by this judge; the judge is of
         images of another size, of none of the vectors' attributes, or tells none that well; no test split; no kind can
-        edit any; a truth of faces that are not rendered; or see `find_descriptor`, `judge_edits` and
-        `jvae.latent.kinds.directions`.
+        edit any; a truth of faces that are not rendered, or of the store's own; or see `find_descriptor`,
+        `judge_edits` and `jvae.latent.kinds.directions`.
 
     Warns:
       InputWarning: the vectors were estimated on the test split, the model was trained by this judge, or the judge by
@@ -250,6 +250,8 @@ def scorecard(
             f"truth={truth}: edits are held against rendered faces, and the images of {store.path} are of another "
             f"source ({store.source}): leave it out, or give a store of the source rendered"
         )
+    if truth is not None:
+        refuse_own_faces(store, truth)
     warn_of_teacher(model, judge)
     warn_of_fit(vectors, "test", store)
     judge.warn_unless_cut_alike(store)
@@ -336,7 +338,9 @@ def _likeness(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+    """Of those that were measured."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else float("nan")
 
 
 def _plain(value: Any) -> Any:

@@ -80,7 +80,7 @@ class Edit(NamedTuple):
       faces: how many of them the judge saw without it, unedited.
       hits: [f], the share of them that the judge now sees with it.
       flips: [f,a], the share in which each attribute's judgement turned over.
-      leakage: [f], the mean of `flips` over all other attributes that are judged.
+      leakage: [f], the mean of `flips` over all other attributes that are judged; NaN where there are none.
       drift: [f], the mean over those of how far the judge's logit moved, up or down, in its standard deviations over
         the unedited pictures: what leaks before a judgement turns over.
       moved: [f], the mean distance of the judge's features from the unedited picture's, in units of the root mean
@@ -107,7 +107,9 @@ class Edit(NamedTuple):
         return int(np.argmax(self.hits)) if at is None else at
 
     def hits_at(self, leakage: float = MOST_LEAKAGE) -> float:
-        """The largest share of hits among the factors that leak no more than this."""
+        """The largest share of hits among the factors that leak no more than this; NaN where nothing can leak."""
+        if np.isnan(self.leakage).all():
+            return float("nan")
         return float(self.hits[self.leakage <= leakage].max(initial=0))
 
     def leakage_at(self, hits: float = WANTED_HITS) -> float:
@@ -217,8 +219,8 @@ def judge_edits(
             faces=len(said),
             hits=said[:, :, it].mean(0),
             flips=flips[:, columns],
-            leakage=flips[:, others].mean(1) if len(others) else np.zeros(len(flips)),
-            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.zeros(len(flips)),
+            leakage=flips[:, others].mean(1) if len(others) else np.full(len(flips), np.nan),
+            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.full(len(flips), np.nan),
             moved=moved.mean(0),
             ssim=alike.mean(0),
         )
@@ -252,9 +254,9 @@ def _judge(
 
     base, base_logits, base_features = one_factor(jnp.float32(0))
     there = (jnp.arange(n) < count)[:, None]
-    spread = base_logits.std(0, where=there)[None]  # [1,a]
+    spread = _measured(base_logits.std(0, where=there)[None])  # [1,a]
     squares = base_features.var(0, where=there).sum() * count / jnp.maximum(count - 1, 1)
-    apart = jnp.sqrt(2 * squares)  # root mean square between two faces
+    apart = _measured(jnp.sqrt(2 * squares))  # root mean square between two faces
 
     def look(factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         x, logits, features = one_factor(factor)
@@ -264,6 +266,11 @@ def _judge(
 
     found = jax.lax.map(look, factors)  # [f,n,...]
     return tuple(value.swapaxes(0, 1) for value in found)
+
+
+def _measured(unit: jax.Array) -> jax.Array:
+    """A unit to measure in; NaN where it is 0, as of one face."""
+    return jnp.where(unit > 0, unit, jnp.nan)
 
 
 def leak_matrix(edits: dict[str, Edit], judged: Sequence[str], hits: float = WANTED_HITS) -> np.ndarray:

@@ -4,13 +4,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from jvae.data.packed import PackedStore
+from jvae.data.source import spread
 from jvae.data.sources.face_drawing import draw
-from jvae.data.sources.rendered import BATCH, attributes, counterfactual, sample_factors
+from jvae.data.sources.rendered import BATCH, NAMES, RenderedFaces, attributes, counterfactual, sample_factors
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS
 from jvae.latent.attribute import AttributeVector
 from jvae.latent.trajectories import apply_vector
 
+SEEN = 64  # faces by which one tells a seed
 CHANGED = 2 / 255  # of a channel, from which a pixel counts as one that ought to change
 
 
@@ -81,6 +84,21 @@ class Pairs(NamedTuple):
     target: np.ndarray
     ought: np.ndarray
     best: np.ndarray
+
+
+def refuse_own_faces(store: PackedStore, seed: int) -> None:
+    """Raises InputError where the rendered faces of a seed are those of the store: its model was trained on them."""
+    rows = spread(np.arange(len(store)), SEEN)
+    numbers = [image_id.removeprefix("rendered-") for image_id in store.image_ids[rows].tolist()]
+    if not all(number.isdecimal() for number in numbers):
+        return
+    faces = np.array(numbers, int)
+    columns = [store.attribute(name) for name in NAMES]
+    if (RenderedFaces(faces.max() + 1, seed).labels(faces) == store.attrs[rows][:, columns]).all():
+        raise InputError(
+            f"truth={seed}: faces of this seed are those of {store.path}, most of which the model was trained on: give "
+            "another seed"
+        )
 
 
 def rendered_pairs(model: Autoencoder, attribute: str, *, seed: int, faces: int = 128) -> Pairs:

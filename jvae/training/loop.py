@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jvae.config import Config, LoopConfig
 from jvae.data.feed import Chunk, Feed
 from jvae.data.packed import opened
-from jvae.data.source import Store
+from jvae.data.source import DataId, Store
 from jvae.errors import InputError
 from jvae.registry import find
 from jvae.runtime.hashing import random_key
@@ -109,7 +109,7 @@ def train(
     if cfg.loop.dtype == "bfloat16":
         check_dtype(cfg.loop.dtype, mesh)
     rows, held_out = store.indices("train"), store.indices("validation")  # before there is a run
-    check_same("settings or data", f"{cfg} {store.checksum}")
+    check_same("settings or data", f"{cfg} {store.checksum} {DataId.of(store)}")
     member = Member(run.name, cfg, make_task(cfg, store, mesh), run)
     task, whole = member.task, replicated(mesh)
     total = 1 if task.closed_form else cfg.loop.total_steps(len(rows))

@@ -19,10 +19,10 @@ from jvae.models.model import Variables
 from jvae.render.sheet import save_png, sheet
 from jvae.render.tiles import to_uint8
 from jvae.runtime.mesh import put, replicated
-from jvae.runtime.processes import is_main
+from jvae.runtime.processes import check_same, is_main
 from jvae.training.checkpoint import Checkpoints, digest_of
 from jvae.training.history import Call, lasting_name, recorded
-from jvae.training.log import Log, NoLog, NoTracker, Tracker
+from jvae.training.log import METRICS, Log, NoLog, NoTracker, Tracker, read_rows
 from jvae.training.run import Record, claimed, to_fields
 from jvae.training.state import State
 from jvae.training.task import Hyper, Task
@@ -78,6 +78,7 @@ class Member:
         """
         teacher, labels = self.task.teacher, self.cfg.objective.labels(store)
         judge = "" if teacher is None else digest_of(teacher)
+        check_same("weights of the judge", judge)
         stack.enter_context(claimed(self.run, Record(self.cfg, labels, DataId.of(store), judge)))
         self.call = stack.enter_context(recorded(self.run, store, total, self.task.best))
         self.checkpoints = stack.enter_context(Checkpoints(self.run))
@@ -88,8 +89,9 @@ class Member:
     def start(
         self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
     ) -> None:
-        """Opens the curve, from `step` on."""
+        """Opens the curve, from `step` on; warns where the learning rate goes on by another schedule."""
         self.step, self._rate, self._validate = step, hyper.rate, validate
+        self._tell_bend(step)
         self._log = stack.enter_context(Log(self.run, step, self._tracker) if is_main() else NoLog())
         self._last_good = self.checkpoints.last_step
         self._compiled = {"compile_seconds": compile_seconds}  # of the first row alone
@@ -150,6 +152,20 @@ class Member:
             f"the {what} is not finite at step {step}: {kept}; "
             f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
         )
+
+    def _tell_bend(self, step: int) -> None:
+        path = self.run / METRICS
+        there = bool(step) and is_main() and path.is_file()
+        rows = [row for row in read_rows(path) if row["split"] == "train"] if there else []
+        known = [row for row in rows if row["step"] == step and "learning_rate" in row]
+        if known and not math.isclose(was := known[-1]["learning_rate"], now := float(self._rate(step)), rel_tol=1e-4):
+            warnings.warn(
+                f"{self.name}: the learning rate was {was:.3g} at step {step} and is {now:.3g} in a training of this "
+                "length, as its schedule ends with the last step: what comes of it differs from a training of one "
+                "length; for that, train anew",
+                InputWarning,
+                stacklevel=3,
+            )
 
     def _tell(self, reason: str | None) -> None:
         """Warns of what comes to nothing, the first time there is a reason to."""
