@@ -115,8 +115,8 @@ class Checkpoints:
         record = ocp.args.JsonSave(seal({"score": score, "crc32": checksums(items)}))
         args = ocp.args.Composite(record=record, **{k: ocp.args.StandardSave(v) for k, v in items.items()})
         self._scores[step] = score
+        self.settle()
         with self._full_disk_named():
-            self._settle()
             self._manager.save(step, args=args)
 
     def restore(self, like: State, newest: int | None = None) -> State | None:
@@ -210,13 +210,17 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        with self._full_disk_named():
-            self._settle()
+        self.settle()
         self._manager.close()
 
-    def _settle(self) -> None:
-        """Waits for what is being written, and clears what was moved away to make room for it."""
-        self._manager.wait_until_finished()
+    def settle(self) -> None:
+        """Waits for what is being written, and clears what was moved away to make room for it.
+
+        Raises:
+          InputError: the disk is too full for it; the checkpoints before it stay.
+        """
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
         if not self._read_only and is_main():
             shutil.rmtree(self._run / CHECKPOINTS / _DELETED, ignore_errors=True)
 

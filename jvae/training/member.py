@@ -34,6 +34,10 @@ SETTLED = 100  # steps; before them what a task finds wrong may be that it has o
 TOLD = 7  # scores in a line on the screen
 
 
+class NotFinite(InputError):
+    """A loss, a gradient or a state is not finite: the failure of one run, by which the others of a sweep go on."""
+
+
 class Member:
     """A run in the loop.
 
@@ -98,7 +102,7 @@ class Member:
         """Writes a row of the `count` steps that end at `step`, of their metrics [k] on the host; returns its means.
 
         Raises:
-          InputError: a loss was not finite, or a gradient, after which the state is not; its step is named.
+          NotFinite: a loss was not, or a gradient, after which the state is not; its step is named.
         """
         values = {name: rows[:count] for name, rows in metrics.items()}
         loss, gradient = (np.isfinite(values[name]) for name in ("loss", "grad_norm"))
@@ -117,7 +121,8 @@ class Member:
         """Validates the state where that is due, and saves a checkpoint after the rows that belong to it.
 
         Raises:
-          InputError: a variable is not finite, as a finite gradient can still leave it.
+          NotFinite: a variable is not, as a finite gradient can still leave it.
+          InputError: the disk is full, or its task goes by a score that there is not.
         """
         if not _finite(state.variables):
             raise self._not_finite("state", step)
@@ -144,9 +149,9 @@ class Member:
         self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
         self._last_good = step
 
-    def _not_finite(self, what: str, step: int) -> InputError:
+    def _not_finite(self, what: str, step: int) -> NotFinite:
         kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
-        return InputError(
+        return NotFinite(
             f"the {what} is not finite at step {step}: {kept}; "
             f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
         )

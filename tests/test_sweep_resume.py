@@ -1,0 +1,74 @@
+"""A sweep that was broken off, and what of it stays: its checkpoints, and its rows."""
+
+import json
+import shutil
+
+import jax
+import orbax.checkpoint as ocp
+import pytest
+
+from jvae.errors import InputError
+from jvae.training.run import steps_of
+from jvae.training.sweep import sweep
+from tests.faces import small_store
+from tests.runs import TINY, assert_equal_files, assert_equal_states, last_state
+
+CONFIGS = {name: TINY.replace(steps=14, seed=seed) for seed, name in enumerate("abc")}
+
+
+def start(out, configs=CONFIGS, **how):
+    """Trains on one device; a call like another one compiles nothing."""
+    return sweep(configs, small_store(), out, devices=jax.devices()[:1], progress=False, **how)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A sweep that nothing broke off, and its outcome: to be read."""
+    out = tmp_path_factory.mktemp("whole") / "sweep"
+    return out, start(out)
+
+
+def assert_goes_on_as(whole, out):
+    """The same command ends as the sweep that nothing broke off."""
+    before, outcome = whole
+    assert start(out).rows == outcome.rows
+    for name, cfg in CONFIGS.items():
+        assert_equal_states(last_state(out / name, cfg), last_state(before / name, cfg))
+        assert_equal_files(out / name, before / name)
+
+
+def test_a_full_disk_ends_the_sweep_and_fails_no_model(whole, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+
+    def filling(run):
+        return usage._replace(free=0) if run == tmp_path / "b" and steps_of(run) else usage
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", filling)
+        with pytest.raises(InputError, match=r"b is too full for a checkpoint: .* step 6 is kept: free space and run"):
+            start(tmp_path)
+    assert all(row["failed"] is None for row in json.loads((tmp_path / "sweep.json").read_text()))
+    assert_goes_on_as(whole, tmp_path)
+
+
+def test_no_model_gets_two_checkpoints_ahead_of_one_that_was_not_written(whole, tmp_path, monkeypatch):
+    save, wait, failed = ocp.CheckpointManager.save, ocp.CheckpointManager.wait_until_finished, []
+
+    def full(manager, step, **what):
+        if (manager.directory.parent.name, step) == ("c", 12):
+            failed.append(manager)
+            return True
+        return save(manager, step, **what)
+
+    def said(manager):
+        if manager in failed:
+            raise ValueError("RESOURCE_EXHAUSTED: Error writing params: No space left on device")
+        wait(manager)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "save", full)
+        patch.setattr(ocp.CheckpointManager, "wait_until_finished", said)
+        with pytest.raises(InputError, match="c is too full for a checkpoint: writing one failed"):
+            start(tmp_path)
+    assert [steps_of(tmp_path / name) for name in CONFIGS] == [[6, 12], [6, 12], [6]]
+    assert_goes_on_as(whole, tmp_path)
