@@ -1,5 +1,6 @@
 """A sweep that was broken off, and what of it stays: its checkpoints, and its rows."""
 
+import contextlib
 import json
 import shutil
 
@@ -7,13 +8,17 @@ import jax
 import orbax.checkpoint as ocp
 import pytest
 
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
+from jvae.training.checkpoint import Checkpoints
 from jvae.training.run import steps_of
 from jvae.training.sweep import sweep
 from tests.faces import small_store
-from tests.runs import TINY, assert_equal_files, assert_equal_states, last_state
+from tests.runs import TINY, assert_equal_files, assert_equal_states, fresh_state, last_state, stop_after
 
 CONFIGS = {name: TINY.replace(steps=14, seed=seed) for seed, name in enumerate("abc")}
+GOES_BACK = (
+    "not all models have a checkpoint after step 6, and those of {} are now in the folder later of each: going on"
+)
 
 
 def start(out, configs=CONFIGS, **how):
@@ -28,27 +33,50 @@ def whole(tmp_path_factory):
     return out, start(out)
 
 
-def assert_goes_on_as(whole, out):
+def fill_up(out, monkeypatch):
+    """A sweep whose disk is full when b saves its second checkpoint: a has both."""
+    usage = shutil.disk_usage(out)
+
+    def free(run):
+        return usage._replace(free=0) if run == out / "b" and steps_of(run) else usage
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", free)
+        with pytest.raises(InputError, match=r"b is too full for a checkpoint: .* step 6 is kept: free space and run"):
+            start(out)
+    assert [steps_of(out / name) for name in CONFIGS] == [[6, 12], [6], [6]]
+
+
+def assert_goes_on_as(whole, out, goes_back=""):
     """The same command ends as the sweep that nothing broke off."""
     before, outcome = whole
-    assert start(out).rows == outcome.rows
+    with pytest.warns(InputWarning, match=goes_back) if goes_back else contextlib.nullcontext():
+        assert start(out).rows == outcome.rows
     for name, cfg in CONFIGS.items():
         assert_equal_states(last_state(out / name, cfg), last_state(before / name, cfg))
         assert_equal_files(out / name, before / name)
 
 
 def test_a_full_disk_ends_the_sweep_and_fails_no_model(whole, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-
-    def filling(run):
-        return usage._replace(free=0) if run == tmp_path / "b" and steps_of(run) else usage
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", filling)
-        with pytest.raises(InputError, match=r"b is too full for a checkpoint: .* step 6 is kept: free space and run"):
-            start(tmp_path)
+    fill_up(tmp_path, monkeypatch)
     assert all(row["failed"] is None for row in json.loads((tmp_path / "sweep.json").read_text()))
+    assert_goes_on_as(whole, tmp_path, GOES_BACK.format("a"))
+
+
+def test_a_sweep_that_goes_back_saves_what_it_does_then(whole, tmp_path, monkeypatch):
+    fill_up(tmp_path, monkeypatch)
+    with pytest.warns(InputWarning, match=GOES_BACK.format("a")):
+        assert start(tmp_path, stopped=stop_after(1)).step == 9
+    assert [steps_of(tmp_path / name) for name in CONFIGS] == [[6, 9]] * 3
+    assert [path.name for path in (tmp_path / "a" / "later").iterdir()] == ["12"]
     assert_goes_on_as(whole, tmp_path)
+
+
+def test_a_checkpoint_before_a_later_one_is_no_checkpoint(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(2, fresh_state())
+        with pytest.raises(RuntimeError, match=r"of step 1 of .* was not saved: there are \[2\]"):
+            checkpoints.save(1, fresh_state())
 
 
 def test_no_model_gets_two_checkpoints_ahead_of_one_that_was_not_written(whole, tmp_path, monkeypatch):
@@ -71,4 +99,4 @@ def test_no_model_gets_two_checkpoints_ahead_of_one_that_was_not_written(whole, 
         with pytest.raises(InputError, match="c is too full for a checkpoint: writing one failed"):
             start(tmp_path)
     assert [steps_of(tmp_path / name) for name in CONFIGS] == [[6, 12], [6, 12], [6]]
-    assert_goes_on_as(whole, tmp_path)
+    assert_goes_on_as(whole, tmp_path, GOES_BACK.format("a, b"))

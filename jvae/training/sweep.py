@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from jvae.config import Config
 from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore, opened
 from jvae.data.source import SPLITS
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
 from jvae.runtime.xla import check_compiles
@@ -32,7 +33,7 @@ from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys, started
 from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
-from jvae.training.run import settings
+from jvae.training.run import LATER, settings
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.task import Hyper
@@ -281,7 +282,7 @@ def _begin(
     at = [int(state.step) if state else 0 for state in states]
     step = min((n for member, n in zip(members, at, strict=True) if not member.failed), default=total)
     listed = ", ".join(f"{member.name}: {n}" for member, n in zip(members, at, strict=True))
-    stacked = []
+    stacked, ahead = [], []
     for i, member in enumerate(members):
         if at[i] > step and not member.failed:  # a kill between two checkpoints: go back to one that all have
             before = member.checkpoints.restore(like, newest=step)
@@ -292,6 +293,7 @@ def _begin(
                     "another --out"
                 )
             states[i], at[i] = before, step
+            ahead.append(member)
         member.step = at[i]
         key = run_keys(member.cfg.seed, on_one)[0]
         whole = replicated(on_one)
@@ -300,6 +302,16 @@ def _begin(
             fresh = init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
             found = started(member.task, fresh, store, rows, on_one)
         stacked.append(jax.device_get(found))
+    if ahead:
+        for member in ahead:
+            member.checkpoints.go_back(step)
+        names = ", ".join(member.name for member in ahead)
+        warnings.warn(
+            f"{out}: not all models have a checkpoint after step {step}, and those of {names} are now in the folder "
+            f"{LATER} of each: going on from {step}",
+            InputWarning,
+            stacklevel=3,
+        )
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 
 
