@@ -11,7 +11,7 @@ import pytest
 from jvae.errors import InputError, InputWarning
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.run import steps_of
-from jvae.training.sweep import sweep
+from jvae.training.sweep import Row, sweep
 from tests.faces import small_store
 from tests.runs import TINY, assert_equal_files, assert_equal_states, fresh_state, last_state, stop_after
 
@@ -100,3 +100,46 @@ def test_no_model_gets_two_checkpoints_ahead_of_one_that_was_not_written(whole, 
             start(tmp_path)
     assert [steps_of(tmp_path / name) for name in CONFIGS] == [[6, 12], [6, 12], [6]]
     assert_goes_on_as(whole, tmp_path, GOES_BACK.format("a, b"))
+
+
+def written(out):
+    return [Row(**row) for row in json.loads((out / "sweep.json").read_text())]
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """A copy of the sweep that nothing broke off."""
+    shutil.copytree(whole[0], tmp_path / "sweep")
+    return tmp_path / "sweep"
+
+
+def test_a_call_with_fewer_steps_than_are_done_scores_what_there_is(whole, finished):
+    outcome = start(finished, {name: cfg.replace(steps=12) for name, cfg in CONFIGS.items()})
+    assert (outcome.step, outcome.total) == (14, 12)
+    assert outcome.rows == written(finished) == whole[1].rows
+
+
+def test_rows_of_models_that_a_call_leaves_out_stay(whole, finished):
+    a, b, _ = before = [*whole[1].rows[:2], Row("c", 9, "objective", failed="the loss is not finite at step 10")]
+    (finished / "sweep.json").write_text(json.dumps([row._asdict() for row in before]))
+    outcome = start(finished, {"d": TINY.replace(steps=3)})
+    assert written(finished) == [*before, *outcome.rows] and [row.name for row in outcome.rows] == ["d"]
+    outcome = start(finished)
+    assert outcome.rows[:2] == [a, b] and outcome.rows[2].failed == before[2].failed
+
+
+def test_scores_stay_until_there_are_newer_ones(whole, finished):
+    longer = {name: cfg.replace(steps=20) for name, cfg in CONFIGS.items()}
+    start(finished, longer, stopped=stop_after(1))
+    assert written(finished) == [row._replace(step=17) for row in whole[1].rows]
+    for name in CONFIGS:
+        shutil.rmtree(finished / name)
+    start(finished, longer, stopped=stop_after(1))  # anew
+    assert written(finished) == [Row(name, 3, "objective") for name in CONFIGS]
+
+
+def test_damaged_rows_are_named_before_anything_is_trained(finished):
+    for damage in ("[{", '[{"name": "a"}]', '[{"name": "a", "step": "4", "best": "objective"}]'):
+        (finished / "sweep.json").write_text(damage)
+        with pytest.raises(InputError, match=r"sweep\.json is damaged \(.*\): put back a copy, or delete it"):
+            start(finished)

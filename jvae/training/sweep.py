@@ -49,8 +49,8 @@ class Row(NamedTuple):
       name: of its directory.
       step: steps done.
       best: name of the score that its task goes by.
-      validation: scores of the last state on the validation split; None where it was not scored.
-      test: the same on the test split.
+      validation: scores on the validation split, when it was last validated; None before that, and where it failed.
+      test: the same on the test split, when a sweep of it last came to its end.
       failed: why it ended early, or None.
     """
 
@@ -128,7 +128,7 @@ def sweep(
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
       store: the images, or the path of a packed store; the training split must fit on each device.
-      out: gets a run directory a config, and sweep.json, the rows.
+      out: gets a run directory a config, and sweep.json, the rows; those of other runs in it stay.
       shared_batches: all runs see the batches of the first, which are then read once a step; otherwise each has the
         order of its own seed, and is the run that `train` would make of its config.
       devices: None takes all there are; of them as many are used as the runs divide over.
@@ -137,7 +137,7 @@ def sweep(
 
     Raises:
       InputError: configs that differ in more, images that do not fit, a split too small, a dtype that the devices
-        lack, or run directories of other configs or at different steps.
+        lack, run directories of other configs or at different steps, or damaged rows.
     """
     if not configs:
         raise InputError("a sweep of no models: give at least one config")
@@ -160,6 +160,7 @@ def sweep(
             member.open(stack, store, total)
         store.verify()  # nothing is learnt from damaged images
         state, step = _begin(members, hypers, store, rows, out, total, mesh)
+        _write(out, members, {})
         validation = Validation(store, first_device(mesh))
         bar = Progress(step, total, shown=progress)
         stack.callback(bar.close)
@@ -176,7 +177,7 @@ def sweep(
             saved: Any = functools.partial(_write, out, members, {})
             step, signum = drive(engine, members, cfg.loop, step, total, stopped, pace, bar, saved)
             state = engine.state
-        tests = _tests(members, state, validation) if step == total else {}
+        tests = _tests(members, state, validation) if step >= total else {}
         found = _write(out, members, tests)
         for member in members:
             if member.failed:
@@ -270,14 +271,14 @@ def _begin(
     """The runs' states, every leaf [m,…], and the step they are at: 0, or that of their last checkpoints.
 
     Raises:
-      InputError: they are at different steps.
+      InputError: they are at different steps, or the rows of `out` are damaged.
     """
+    known = _rows(out)
     on_one = first_device(mesh)
     like = state_shapes(members[0].task, hypers[0], on_one)
-    if any(member.checkpoints.steps for member in members) and (out / SWEEP).is_file():
-        failed = {row["name"]: row["failed"] for row in json.loads((out / SWEEP).read_text())}
+    if any(member.checkpoints.steps for member in members):
         for member in members:
-            member.failed = failed.get(member.name)
+            member.failed = known[member.name].failed if member.name in known else None
     states = [member.checkpoints.restore(like) for member in members]
     at = [int(state.step) if state else 0 for state in states]
     step = min((n for member, n in zip(members, at, strict=True) if not member.failed), default=total)
@@ -327,14 +328,35 @@ def _tests(members: Sequence[Member], state: State, validation: Validation) -> d
 
 
 def _write(out: Path, members: Sequence[Member], tests: Mapping[str, Scores]) -> list[Row]:
-    """Writes the rows of the runs, and returns them."""
-    rows = []
+    """Writes the rows of the runs beside those of others, and returns them. Scores stay until there are newer ones."""
+    rows = _rows(out)
     for member in members:
-        scores = None if member.failed else member.scores
-        rows.append(Row(member.name, member.step, member.task.best, scores, tests.get(member.name), member.failed))
+        row = Row(member.name, member.step, member.task.best, failed=member.failed)
+        if not member.failed:
+            before = rows.get(member.name, row)
+            before = before if before.step <= row.step else row  # it began anew, or went back
+            test = tests.get(member.name, before.test)
+            row = row._replace(validation=member.scores or before.validation, test=test)
+        rows[member.name] = row
     with replacing(out / SWEEP) as part:
-        part.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
-    return rows
+        part.write_text(json.dumps([row._asdict() for row in rows.values()], indent=1) + "\n")
+    return [rows[member.name] for member in members]
+
+
+def _rows(out: Path) -> dict[str, Row]:
+    """The rows that are written down, by name.
+
+    Raises:
+      InputError: they are damaged.
+    """
+    path = out / SWEEP
+    try:
+        rows = [Row(**row) for row in json.loads(path.read_bytes())] if path.is_file() else []
+        if not all(isinstance(row.name, str) and isinstance(row.step, int) for row in rows):
+            raise TypeError("a row without a name or a step")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}): put back a copy, or delete it") from None
+    return {row.name: row for row in rows}
 
 
 def sweep_table(rows: Sequence[Row]) -> str:
