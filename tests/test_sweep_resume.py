@@ -135,7 +135,7 @@ def test_scores_stay_until_there_are_newer_ones(whole, finished):
     for name in CONFIGS:
         shutil.rmtree(finished / name)
     start(finished, longer, stopped=stop_after(1))  # anew
-    assert written(finished) == [Row(name, 3, "objective") for name in CONFIGS]
+    assert written(finished) == [Row(name, 3, "objective", order=cfg.seed) for name, cfg in CONFIGS.items()]
 
 
 def test_damaged_rows_are_named_before_anything_is_trained(finished):
@@ -143,3 +143,19 @@ def test_damaged_rows_are_named_before_anything_is_trained(finished):
         (finished / "sweep.json").write_text(damage)
         with pytest.raises(InputError, match=r"sweep\.json is damaged \(.*\): put back a copy, or delete it"):
             start(finished)
+
+
+def test_another_order_of_batches_is_refused(finished, tmp_path):
+    with pytest.raises(InputError, match=r"b was trained .* order of seed=1 \(now 0\): leave out --shared-batches, or"):
+        start(finished, shared_batches=True)
+    shared = tmp_path / "shared"
+    start(shared, shared_batches=True, stopped=stop_after(1))
+    way = "give --shared-batches and first a model of seed=0, or give another --out"
+    with pytest.raises(InputError, match=rf"b was trained on batches in the order of seed=0 \(now 1\): {way}"):
+        start(shared)
+    with pytest.raises(InputError, match=rf"c was trained on batches in the order of seed=0 \(now 2\): {way}"):
+        start(shared, dict(reversed(CONFIGS.items())), shared_batches=True)
+    before = [{k: v for k, v in row._asdict().items() if k != "order"} for row in written(shared)]
+    (shared / "sweep.json").write_text(json.dumps(before))  # as of an older jvae
+    assert start(shared, stopped=stop_after(1)).step == 6
+    assert [row.order for row in written(shared)] == [None] * 3  # they saw two

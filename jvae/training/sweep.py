@@ -52,6 +52,7 @@ class Row(NamedTuple):
       validation: scores on the validation split, when it was last validated; None before that, and where it failed.
       test: the same on the test split, when a sweep of it last came to its end.
       failed: why it ended early, or None.
+      order: seed of the order of its batches; None where an older jvae did not say.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Row(NamedTuple):
     validation: Scores | None = None
     test: Scores | None = None
     failed: str | None = None
+    order: int | None = None
 
 
 class Swept(NamedTuple):
@@ -137,7 +139,7 @@ def sweep(
 
     Raises:
       InputError: configs that differ in more, images that do not fit, a split too small, a dtype that the devices
-        lack, run directories of other configs or at different steps, or damaged rows.
+        lack, run directories of other configs, of another order of batches or at different steps, or damaged rows.
     """
     if not configs:
         raise InputError("a sweep of no models: give at least one config")
@@ -149,6 +151,7 @@ def sweep(
     members = [Member(name, each, make_task(each, store, mesh), out / name) for name, each in cfgs.items()]
     total = cfg.loop.total_steps(len(rows))
     cfg.optimizer.warn_unless_over(total)  # one warm-up for all
+    orders = {member.name: (cfg if shared_batches else member.cfg).seed for member in members}
     hypers = [Hyper.of(member.cfg.optimizer, total) for member in members]
     _check_alike(members, hypers)
     if cfg.loop.dtype == "bfloat16":
@@ -158,9 +161,10 @@ def sweep(
     with contextlib.ExitStack() as stack:
         for member in members:
             member.open(stack, store, total)
+        _check_orders(members, orders, out)
         store.verify()  # nothing is learnt from damaged images
         state, step = _begin(members, hypers, store, rows, out, total, mesh)
-        _write(out, members, {})
+        _write(out, members, orders, {})
         validation = Validation(store, first_device(mesh))
         bar = Progress(step, total, shown=progress)
         stack.callback(bar.close)
@@ -174,11 +178,11 @@ def sweep(
             member.start(stack, step, hyper, compile_seconds, validation)
         if engine is not None:
             pace.restart()
-            saved: Any = functools.partial(_write, out, members, {})
+            saved: Any = functools.partial(_write, out, members, orders, {})
             step, signum = drive(engine, members, cfg.loop, step, total, stopped, pace, bar, saved)
             state = engine.state
         tests = _tests(members, state, validation) if step >= total else {}
-        found = _write(out, members, tests)
+        found = _write(out, members, orders, tests)
         for member in members:
             if member.failed:
                 member.call.failed(member.step, member.failed)
@@ -259,6 +263,23 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
         raise InputError(f"{first.name} is solved in closed form: train each by itself")
 
 
+def _check_orders(members: Sequence[Member], orders: Mapping[str, int], out: Path) -> None:
+    """Raises `InputError` where a run that goes on would see its batches in another order than so far."""
+    rows = _rows(out)
+    known = [
+        (member, rows[member.name].order) for member in members if member.checkpoints.steps and member.name in rows
+    ]
+    so_far = [(member, order) for member, order in known if order is not None]
+    own = all(order == member.cfg.seed for member, order in so_far)
+    for member, order in so_far:
+        if order != orders[member.name]:
+            way = "leave out --shared-batches" if own else f"give --shared-batches and first a model of seed={order}"
+            raise InputError(
+                f"{member.run} was trained on batches in the order of seed={order} (now {orders[member.name]}): {way}, "
+                "or give another --out"
+            )
+
+
 def _begin(
     members: Sequence[Member],
     hypers: Sequence[Hyper],
@@ -327,17 +348,18 @@ def _tests(members: Sequence[Member], state: State, validation: Validation) -> d
     return found
 
 
-def _write(out: Path, members: Sequence[Member], tests: Mapping[str, Scores]) -> list[Row]:
+def _write(out: Path, members: Sequence[Member], orders: Mapping[str, int], tests: Mapping[str, Scores]) -> list[Row]:
     """Writes the rows of the runs beside those of others, and returns them. Scores stay until there are newer ones."""
     rows = _rows(out)
     for member in members:
-        row = Row(member.name, member.step, member.task.best, failed=member.failed)
+        row = Row(member.name, member.step, member.task.best, failed=member.failed, order=orders[member.name])
+        before = rows.get(member.name, row)
+        if not 0 < before.step <= row.step:  # it began anew, or went back
+            before = row
         if not member.failed:
-            before = rows.get(member.name, row)
-            before = before if before.step <= row.step else row  # it began anew, or went back
             test = tests.get(member.name, before.test)
             row = row._replace(validation=member.scores or before.validation, test=test)
-        rows[member.name] = row
+        rows[member.name] = row._replace(order=before.order)
     with replacing(out / SWEEP) as part:
         part.write_text(json.dumps([row._asdict() for row in rows.values()], indent=1) + "\n")
     return [rows[member.name] for member in members]
