@@ -10,6 +10,9 @@ import pytest
 
 from jvae.errors import InputError, InputWarning
 from jvae.training.checkpoint import Checkpoints
+from jvae.training.follow import glance
+from jvae.training.history import HISTORY
+from jvae.training.log import read_rows
 from jvae.training.run import steps_of
 from jvae.training.sweep import Row, sweep
 from tests.faces import small_store
@@ -120,12 +123,11 @@ def test_a_call_with_fewer_steps_than_are_done_scores_what_there_is(whole, finis
 
 
 def test_rows_of_models_that_a_call_leaves_out_stay(whole, finished):
-    a, b, _ = before = [*whole[1].rows[:2], Row("c", 9, "objective", failed="the loss is not finite at step 10")]
+    before = [*whole[1].rows[:2], Row("c", 9, "objective", failed="the loss is not finite at step 10")]
     (finished / "sweep.json").write_text(json.dumps([row._asdict() for row in before]))
     outcome = start(finished, {"d": TINY.replace(steps=3)})
     assert written(finished) == [*before, *outcome.rows] and [row.name for row in outcome.rows] == ["d"]
-    outcome = start(finished)
-    assert outcome.rows[:2] == [a, b] and outcome.rows[2].failed == before[2].failed
+    assert start(finished).rows == before
 
 
 def test_scores_stay_until_there_are_newer_ones(whole, finished):
@@ -159,3 +161,18 @@ def test_another_order_of_batches_is_refused(finished, tmp_path):
     (shared / "sweep.json").write_text(json.dumps(before))  # as of an older jvae
     assert start(shared, stopped=stop_after(1)).step == 6
     assert [row.order for row in written(shared)] == [None] * 3  # they saw two
+
+
+def test_a_model_that_failed_says_so_at_once_and_where_it_did(tmp_path):
+    configs = {"a": CONFIGS["a"], "broken": CONFIGS["b"].replace(learning_rate=1e30)}
+    seen = []
+
+    def state():
+        seen.append(glance(tmp_path / "broken").at.state)
+
+    first = start(tmp_path, configs, stopped=state)
+    assert seen == ["training", *["failed"] * 4]  # the first chunk is read while the second one runs
+    again = start(tmp_path, {name: cfg.replace(steps=17) for name, cfg in configs.items()})
+    assert [row.step for row in again.rows] == [17, 0] and again.rows[1] == first.rows[1]
+    ends = [row for row in read_rows(tmp_path / "broken" / HISTORY) if row["event"] == "end"]
+    assert [(row["step"], row["state"], row["why"]) for row in ends] == [(0, "failed", first.rows[1].failed)] * 2

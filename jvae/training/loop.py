@@ -225,7 +225,7 @@ def drive(
         except NotFinite as error:
             if len(members) == 1:
                 raise
-            member.failed = str(error)
+            member.fail(str(error))
 
     def report(step: int, count: int, metrics: Metrics) -> None:
         found, rate, row = jax.device_get(metrics), pace.came(count), {}

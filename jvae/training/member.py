@@ -92,9 +92,11 @@ class Member:
     def start(
         self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
     ) -> None:
-        """Opens the curve, from `step` on."""
-        self.step, self._rate, self._validate = step, hyper.rate, validate
-        self._log = stack.enter_context(Log(self.run, step, self._tracker) if is_main() else NoLog())
+        """Opens the curve, from `step` on; one that has failed stays where it did."""
+        self.step, self._rate, self._validate = self.step if self.failed else step, hyper.rate, validate
+        self._log = stack.enter_context(Log(self.run, self.step, self._tracker) if is_main() else NoLog())
+        if self.failed:
+            self.fail(self.failed)
         self._last_good = self.checkpoints.last_step
         self._compiled = {"compile_seconds": compile_seconds}  # of the first row alone
 
@@ -148,6 +150,12 @@ class Member:
         measured = self.scores[self.task.best] if due and self.scores else math.inf
         self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
         self._last_good = step
+
+    def fail(self, why: str) -> None:
+        """Ends it here, and says so in its history at once: the others may go on for long."""
+        self.failed = why
+        self.call.failed(self.step, why)
+        self.call.close()
 
     def _not_finite(self, what: str, step: int) -> NotFinite:
         kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"

@@ -184,9 +184,7 @@ def sweep(
         tests = _tests(members, state, validation) if step >= total else {}
         found = _write(out, members, orders, tests)
         for member in members:
-            if member.failed:
-                member.call.failed(member.step, member.failed)
-            else:
+            if not member.failed:
                 member.call.ended(step, signum)
     return Swept(step, total, found, float(np.median(pace.rates)) if pace.rates else None, signum)
 
@@ -316,7 +314,7 @@ def _begin(
                 )
             states[i], at[i] = before, step
             ahead.append(member)
-        member.step = at[i]
+        member.step = known[member.name].step if member.failed else at[i]
         key = run_keys(member.cfg.seed, on_one)[0]
         whole = replicated(on_one)
         found = states[i]
