@@ -165,9 +165,8 @@ def test_in_a_terminal_it_is_a_picture(tmp_path, clock, monkeypatch, capsys):
 
 
 def test_the_runs_of_a_sweep_are_a_line_each(tmp_path, clock, monkeypatch, capsys):
-    for name, steps in (("seed=0", 45), ("seed=1", 10)):
-        write(tmp_path / name, clock, steps)
-    (tmp_path / SWEEP).write_text(json.dumps([{"name": "seed=0", "failed": None}, {"name": "seed=1", "failed": "nan"}]))
+    for name, steps, end in (("seed=0", 45, None), ("seed=1", 10, {"state": "failed", "why": "nan"})):
+        write(tmp_path / name, clock, steps, end=end)
     found = [glance(tmp_path / name) for name in ("seed=0", "seed=1")]
     head, one, two = pictures(found, tmp_path)
     assert head == f"2 runs in {tmp_path}, 1 of them training"
@@ -185,6 +184,17 @@ def test_the_runs_of_a_sweep_are_a_line_each(tmp_path, clock, monkeypatch, capsy
     for nothing, said in ((empty, "there is no run in"), (tmp_path / "absent", "there is no folder")):
         with pytest.raises(InputError, match=said):
             watch.main(nothing)
+
+
+def test_a_model_of_a_sweep_that_is_trained_on_has_not_failed(tmp_path, clock):
+    """Whatever the sweep says of it: that it trains once more, and how that ends, is in its own history."""
+    write(run := tmp_path / "seed=0", clock, 10, end={"state": "failed", "why": "nan"})
+    (tmp_path / SWEEP).write_text(json.dumps([{"name": "seed=0", "failed": "nan"}]))
+    assert (glance(run).at.state, glance(run).at.why) == ("failed", "nan")
+    write(run, clock, 45)
+    assert glance(run).at.state == "training"
+    write(run, clock, 60, end={"state": "finished"})
+    assert glance(run).at.state == "finished"
 
 
 def test_times_in_words():

@@ -31,7 +31,7 @@ from jvae.models.model import Variables
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import replicated
 from jvae.runtime.processes import is_main, meet
-from jvae.training.run import CHECKPOINTS, Record, move_aside, read_record, steps_of
+from jvae.training.run import CHECKPOINTS, LATER, Record, move_aside, read_record, steps_of
 from jvae.training.state import State
 from jvae.training.task import part
 
@@ -115,9 +115,11 @@ class Checkpoints:
         record = ocp.args.JsonSave(seal({"score": score, "crc32": checksums(items)}))
         args = ocp.args.Composite(record=record, **{k: ocp.args.StandardSave(v) for k, v in items.items()})
         self._scores[step] = score
+        self.settle()
         with self._full_disk_named():
-            self._settle()
-            self._manager.save(step, args=args)
+            saved = self._manager.save(step, args=args)
+        if not saved:  # as Orbax does where there is a later one
+            raise RuntimeError(f"the checkpoint of step {step} of {self._run} was not saved: there are {self.steps}")
 
     def restore(self, like: State, newest: int | None = None) -> State | None:
         """The newest checkpoint that is whole, with the shapes and shardings of `like`; None where there is none.
@@ -146,6 +148,14 @@ class Checkpoints:
         training, variables = items["training"], items["variables"]
         trained, average = (variables, None) if like.average is None else (training["trained"], variables)
         return State(training["step"], trained, training["opt_state"], average)
+
+    def go_back(self, step: int) -> None:
+        """Moves the checkpoints after `step` to RUN/later, as none is saved before another. In one process alone."""
+        later = [each for each in self.steps if each > step]
+        self._manager.close()
+        for each in later:
+            move_aside(self._run, each, LATER)
+        self._manager = self._open()
 
     def restore_variables(self, which: Which, like: Any) -> tuple[int, Any]:
         """The step and the variables of the best or the last checkpoint, with the shapes and shardings of `like`.
@@ -210,13 +220,17 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        with self._full_disk_named():
-            self._settle()
+        self.settle()
         self._manager.close()
 
-    def _settle(self) -> None:
-        """Waits for what is being written, and clears what was moved away to make room for it."""
-        self._manager.wait_until_finished()
+    def settle(self) -> None:
+        """Waits for what is being written, and clears what was moved away to make room for it.
+
+        Raises:
+          InputError: the disk is too full for it; the checkpoints before it stay.
+        """
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
         if not self._read_only and is_main():
             shutil.rmtree(self._run / CHECKPOINTS / _DELETED, ignore_errors=True)
 

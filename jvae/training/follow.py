@@ -5,7 +5,6 @@ They are read and no more: a lock that is looked at when training starts would b
 
 import contextlib
 import itertools
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from jvae.render.terminal import Curve, bars, chart
 from jvae.training.history import HISTORY, Account, Standing, read_account, standing_of
 from jvae.training.log import METRICS, TIMINGS, read_rows
 from jvae.training.run import CONFIG
-from jvae.training.sweep import SWEEP
 
 PATIENCE = 300  # seconds of silence after which a run counts as dead, at least: a far disk may show rows a minute late
 STARTING = 900  # the same before there are two rows, while it compiles
@@ -93,9 +91,7 @@ def glance(run: Path) -> Glance:
     files = [path for name in (METRICS, TIMINGS, HISTORY, CONFIG) if (path := run / name).exists()]
     quiet = max(time.time() - max((path.stat().st_mtime for path in files), default=0.0), 0.0)
     at = standing_of(account._replace(odd=""), None)
-    if why := _failed_in_sweep(run):
-        at = at._replace(state="failed", why=why)
-    elif at.state in ("killed", "unknown") and quiet < _patience(times):
+    if at.state in ("killed", "unknown") and quiet < _patience(times):
         at = at._replace(state="training")
     train, validations = ([row for row in account.metrics if row["split"] == s] for s in ("train", "validation"))
     name = at.score if all(at.score in row for row in train) else "loss"
@@ -105,13 +101,6 @@ def glance(run: Path) -> Glance:
 def _curve(rows: Sequence[dict[str, Any]], name: str) -> Curve:
     found = [(row["step"], row[name]) for row in rows if name in row]
     return [step for step, _ in found], [value for _, value in found]
-
-
-def _failed_in_sweep(run: Path) -> str | None:
-    """Why a run of a sweep has ended before the others, who go on."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return {row["name"]: row["failed"] for row in json.loads((run.parent / SWEEP).read_bytes())}[run.name]
-    return None
 
 
 def _patience(times: Sequence[dict[str, Any]]) -> float:

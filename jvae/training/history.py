@@ -32,10 +32,16 @@ HISTORY = "history.jsonl"
 
 
 class Call:
-    """One call of training, while it goes on."""
+    """One call of training, while it goes on.
 
-    def __init__(self, step: int) -> None:
+    Args:
+      step: where it begins.
+      path: of the history; None in a process that writes none.
+    """
+
+    def __init__(self, step: int, path: Path | None) -> None:
         self.end: dict[str, Any] = {"step": step}
+        self._path = path
 
     def ended(self, step: int, signum: int | None = None) -> None:
         """It came to its end at `step`, or was asked by a signal to stop there."""
@@ -45,6 +51,12 @@ class Call:
     def failed(self, step: int, why: str) -> None:
         """It broke off at `step`."""
         self.end = {"step": step, "state": "failed", "why": why}
+
+    def close(self) -> None:
+        """Writes down how it ended, once."""
+        if self._path is not None:
+            _add(self._path, {"event": "end"} | self.end)
+            self._path = None
 
 
 @contextlib.contextmanager
@@ -63,7 +75,7 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
     """
     path, step = run / HISTORY, max(steps_of(run), default=0)
     if not is_main():
-        yield Call(step)
+        yield Call(step, None)
         return
     data = {"path": str(store.path), "checksum": store.checksum, "images": len(store)}
     for row in read_rows(path):
@@ -88,7 +100,7 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
             "processes": jax.process_count(),
         },
     )
-    call = Call(step)
+    call = Call(step, path)
     try:
         yield call
     except KeyboardInterrupt:
@@ -98,7 +110,7 @@ def recorded(run: Path, store: Store, total: int, best: str) -> Iterator[Call]:
         call.failed(step, _first_line(error))
         raise
     finally:
-        _add(path, {"event": "end"} | call.end)
+        call.close()
 
 
 def lasting_name(run: Path) -> str:

@@ -16,14 +16,13 @@ from jvae.config import Config, LoopConfig
 from jvae.data.feed import Chunk, Feed
 from jvae.data.packed import opened
 from jvae.data.source import DataId, Store
-from jvae.errors import InputError
 from jvae.registry import find
 from jvae.runtime.hashing import random_key
 from jvae.runtime.mesh import check_batch_size, check_dtype, make_mesh, put, replicated
 from jvae.runtime.processes import Stopped, check_same, is_main
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
-from jvae.training.member import Member, Validation
+from jvae.training.member import Member, NotFinite, Validation
 from jvae.training.run import Record
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics, compile_chunk
@@ -212,7 +211,8 @@ def drive(
 
     Metrics are read one chunk late, so that the device never waits for the host. A member with a loss or a
     gradient not finite ends there, with its last good checkpoint, and the others go on; where it is the only one, its
-    error is raised. `saved` is called after checkpoints.
+    error is raised. Any other error, such as a full disk, ends them all, and the same call goes on. `saved` is called
+    after checkpoints.
 
     Returns:
       The steps done, and the signal's number or None.
@@ -222,10 +222,10 @@ def drive(
     def alone(member: Member) -> Iterator[None]:
         try:
             yield
-        except InputError as error:
+        except NotFinite as error:
             if len(members) == 1:
                 raise
-            member.failed = str(error)
+            member.fail(str(error))
 
     def report(step: int, count: int, metrics: Metrics) -> None:
         found, rate, row = jax.device_get(metrics), pace.came(count), {}
@@ -252,6 +252,8 @@ def drive(
         if due or signum:
             report(*waiting)  # no state is saved after a loss or a gradient that is not finite
             waiting = None
+            for member in members:
+                member.checkpoints.settle()  # where one was not written, no other is two ahead of it
             for member, state in zip(members, engine.states(), strict=True):
                 if not member.failed:
                     with alone(member):

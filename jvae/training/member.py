@@ -34,6 +34,10 @@ SETTLED = 100  # steps; before them what a task finds wrong may be that it has o
 TOLD = 7  # scores in a line on the screen
 
 
+class NotFinite(InputError):
+    """A loss, a gradient or a state is not finite: the failure of one run, by which the others of a sweep go on."""
+
+
 class Member:
     """A run in the loop.
 
@@ -89,10 +93,16 @@ class Member:
     def start(
         self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
     ) -> None:
-        """Opens the curve, from `step` on; warns where the learning rate goes on by another schedule."""
-        self.step, self._rate, self._validate = step, hyper.rate, validate
-        self._tell_bend(step)
-        self._log = stack.enter_context(Log(self.run, step, self._tracker) if is_main() else NoLog())
+        """Opens the curve, from `step` on; one that has failed stays where it did.
+
+        Warns:
+          InputWarning: the learning rate goes on by another schedule.
+        """
+        self.step, self._rate, self._validate = self.step if self.failed else step, hyper.rate, validate
+        self._tell_bend(self.step)
+        self._log = stack.enter_context(Log(self.run, self.step, self._tracker) if is_main() else NoLog())
+        if self.failed:
+            self.fail(self.failed)
         self._last_good = self.checkpoints.last_step
         self._compiled = {"compile_seconds": compile_seconds}  # of the first row alone
 
@@ -100,7 +110,7 @@ class Member:
         """Writes a row of the `count` steps that end at `step`, of their metrics [k] on the host; returns its means.
 
         Raises:
-          InputError: a loss was not finite, or a gradient, after which the state is not; its step is named.
+          NotFinite: a loss was not, or a gradient, after which the state is not; its step is named.
         """
         values = {name: rows[:count] for name, rows in metrics.items()}
         loss, gradient = (np.isfinite(values[name]) for name in ("loss", "grad_norm"))
@@ -119,7 +129,8 @@ class Member:
         """Validates the state where that is due, and saves a checkpoint after the rows that belong to it.
 
         Raises:
-          InputError: a variable is not finite, as a finite gradient can still leave it.
+          NotFinite: a variable is not, as a finite gradient can still leave it.
+          InputError: the disk is full, or its task goes by a score that there is not.
         """
         if not _finite(state.variables):
             raise self._not_finite("state", step)
@@ -146,9 +157,15 @@ class Member:
         self.checkpoints.save(step, state, measured if math.isfinite(measured) else math.inf)
         self._last_good = step
 
-    def _not_finite(self, what: str, step: int) -> InputError:
+    def fail(self, why: str) -> None:
+        """Ends it here, and says so in its history at once: the others may go on for long."""
+        self.failed = why
+        self.call.failed(self.step, why)
+        self.call.close()
+
+    def _not_finite(self, what: str, step: int) -> NotFinite:
         kept = f"the checkpoint of step {self._last_good} is kept" if self._last_good else "no checkpoint was saved"
-        return InputError(
+        return NotFinite(
             f"the {what} is not finite at step {step}: {kept}; "
             f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
         )

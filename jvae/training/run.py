@@ -25,6 +25,7 @@ from jvae.training.tasks import TASKS
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "damaged"
+LATER = "later"
 LOCK = ".lock"
 FORMAT = 2  # of CONFIG; raised when what an older jvae wrote can no longer be read
 FREE = ("steps", "epochs", "chunk_steps", "residency", "eval_every")  # may change from one call to the next
@@ -238,11 +239,11 @@ def steps_of(run: Path) -> list[int]:
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
 
 
-def move_aside(run: Path, step: int) -> Path:
-    """Moves the checkpoint of `step` to RUN/damaged, under a name that is free there."""
-    (run / DAMAGED).mkdir(exist_ok=True)
-    aside, n = run / DAMAGED / str(step), 1
+def move_aside(run: Path, step: int, to: str = DAMAGED) -> Path:
+    """Moves the checkpoint of `step` to the folder `to` of the run, under a name that is free there."""
+    (run / to).mkdir(exist_ok=True)
+    aside, n = run / to / str(step), 1
     while aside.exists():
-        aside, n = run / DAMAGED / f"{step}-{n}", n + 1
+        aside, n = run / to / f"{step}-{n}", n + 1
     (run / CHECKPOINTS / str(step)).rename(aside)
     return aside

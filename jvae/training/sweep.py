@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from jvae.config import Config
 from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore, opened
 from jvae.data.source import SPLITS
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
 from jvae.runtime.xla import check_compiles
@@ -32,7 +33,7 @@ from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys, started
 from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
-from jvae.training.run import settings
+from jvae.training.run import LATER, settings
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.task import Hyper
@@ -48,9 +49,10 @@ class Row(NamedTuple):
       name: of its directory.
       step: steps done.
       best: name of the score that its task goes by.
-      validation: scores of the last state on the validation split; None where it was not scored.
-      test: the same on the test split.
+      validation: scores on the validation split, when it was last validated; None before that, and where it failed.
+      test: the same on the test split, when a sweep of it last came to its end.
       failed: why it ended early, or None.
+      order: seed of the order of its batches; None where an older jvae did not say.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Row(NamedTuple):
     validation: Scores | None = None
     test: Scores | None = None
     failed: str | None = None
+    order: int | None = None
 
 
 class Swept(NamedTuple):
@@ -127,7 +130,7 @@ def sweep(
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
       store: the images, or the path of a packed store; the training split must fit on each device.
-      out: gets a run directory a config, and sweep.json, the rows.
+      out: gets a run directory a config, and sweep.json, the rows; those of other runs in it stay.
       shared_batches: all runs see the batches of the first, which are then read once a step; otherwise each has the
         order of its own seed, and is the run that `train` would make of its config.
       devices: None takes all there are; of them as many are used as the runs divide over.
@@ -136,7 +139,7 @@ def sweep(
 
     Raises:
       InputError: configs that differ in more, images that do not fit, a split too small, a dtype that the devices
-        lack, or run directories of other configs or at different steps.
+        lack, run directories of other configs, of another order of batches or at different steps, or damaged rows.
     """
     if not configs:
         raise InputError("a sweep of no models: give at least one config")
@@ -148,6 +151,7 @@ def sweep(
     members = [Member(name, each, make_task(each, store, mesh), out / name) for name, each in cfgs.items()]
     total = cfg.loop.total_steps(len(rows))
     cfg.optimizer.warn_unless_over(total)  # one warm-up for all
+    orders = {member.name: (cfg if shared_batches else member.cfg).seed for member in members}
     hypers = [Hyper.of(member.cfg.optimizer, total) for member in members]
     _check_alike(members, hypers)
     if cfg.loop.dtype == "bfloat16":
@@ -157,8 +161,10 @@ def sweep(
     with contextlib.ExitStack() as stack:
         for member in members:
             member.open(stack, store, total)
+        _check_orders(members, orders, out)
         store.verify()  # nothing is learnt from damaged images
         state, step = _begin(members, hypers, store, rows, out, total, mesh)
+        _write(out, members, orders, {})
         validation = Validation(store, first_device(mesh))
         bar = Progress(step, total, shown=progress)
         stack.callback(bar.close)
@@ -172,15 +178,13 @@ def sweep(
             member.start(stack, step, hyper, compile_seconds, validation)
         if engine is not None:
             pace.restart()
-            saved: Any = functools.partial(_write, out, members, {})
+            saved: Any = functools.partial(_write, out, members, orders, {})
             step, signum = drive(engine, members, cfg.loop, step, total, stopped, pace, bar, saved)
             state = engine.state
-        tests = _tests(members, state, validation) if step == total else {}
-        found = _write(out, members, tests)
+        tests = _tests(members, state, validation) if step >= total else {}
+        found = _write(out, members, orders, tests)
         for member in members:
-            if member.failed:
-                member.call.failed(member.step, member.failed)
-            else:
+            if not member.failed:
                 member.call.ended(step, signum)
     return Swept(step, total, found, float(np.median(pace.rates)) if pace.rates else None, signum)
 
@@ -257,6 +261,23 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
         raise InputError(f"{first.name} is solved in closed form: train each by itself")
 
 
+def _check_orders(members: Sequence[Member], orders: Mapping[str, int], out: Path) -> None:
+    """Raises `InputError` where a run that goes on would see its batches in another order than so far."""
+    rows = _rows(out)
+    known = [
+        (member, rows[member.name].order) for member in members if member.checkpoints.steps and member.name in rows
+    ]
+    so_far = [(member, order) for member, order in known if order is not None]
+    own = all(order == member.cfg.seed for member, order in so_far)
+    for member, order in so_far:
+        if order != orders[member.name]:
+            way = "leave out --shared-batches" if own else f"give --shared-batches and first a model of seed={order}"
+            raise InputError(
+                f"{member.run} was trained on batches in the order of seed={order} (now {orders[member.name]}): {way}, "
+                "or give another --out"
+            )
+
+
 def _begin(
     members: Sequence[Member],
     hypers: Sequence[Hyper],
@@ -269,19 +290,19 @@ def _begin(
     """The runs' states, every leaf [m,…], and the step they are at: 0, or that of their last checkpoints.
 
     Raises:
-      InputError: they are at different steps.
+      InputError: they are at different steps, or the rows of `out` are damaged.
     """
+    known = _rows(out)
     on_one = first_device(mesh)
     like = state_shapes(members[0].task, hypers[0], on_one)
-    if any(member.checkpoints.steps for member in members) and (out / SWEEP).is_file():
-        failed = {row["name"]: row["failed"] for row in json.loads((out / SWEEP).read_text())}
+    if any(member.checkpoints.steps for member in members):
         for member in members:
-            member.failed = failed.get(member.name)
+            member.failed = known[member.name].failed if member.name in known else None
     states = [member.checkpoints.restore(like) for member in members]
     at = [int(state.step) if state else 0 for state in states]
     step = min((n for member, n in zip(members, at, strict=True) if not member.failed), default=total)
     listed = ", ".join(f"{member.name}: {n}" for member, n in zip(members, at, strict=True))
-    stacked = []
+    stacked, ahead = [], []
     for i, member in enumerate(members):
         if at[i] > step and not member.failed:  # a kill between two checkpoints: go back to one that all have
             before = member.checkpoints.restore(like, newest=step)
@@ -292,7 +313,8 @@ def _begin(
                     "another --out"
                 )
             states[i], at[i] = before, step
-        member.step = at[i]
+            ahead.append(member)
+        member.step = known[member.name].step if member.failed else at[i]
         key = run_keys(member.cfg.seed, on_one)[0]
         whole = replicated(on_one)
         found = states[i]
@@ -300,6 +322,16 @@ def _begin(
             fresh = init_state(put(member.task, whole), key, put(hypers[i], whole), mesh=on_one)
             found = started(member.task, fresh, store, rows, on_one)
         stacked.append(jax.device_get(found))
+    if ahead:
+        for member in ahead:
+            member.checkpoints.go_back(step)
+        names = ", ".join(member.name for member in ahead)
+        warnings.warn(
+            f"{out}: not all models have a checkpoint after step {step}, and those of {names} are now in the folder "
+            f"{LATER} of each: going on from {step}",
+            InputWarning,
+            stacklevel=3,
+        )
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *stacked), along_models(mesh)), step
 
 
@@ -314,15 +346,37 @@ def _tests(members: Sequence[Member], state: State, validation: Validation) -> d
     return found
 
 
-def _write(out: Path, members: Sequence[Member], tests: Mapping[str, Scores]) -> list[Row]:
-    """Writes the rows of the runs, and returns them."""
-    rows = []
+def _write(out: Path, members: Sequence[Member], orders: Mapping[str, int], tests: Mapping[str, Scores]) -> list[Row]:
+    """Writes the rows of the runs beside those of others, and returns them. Scores stay until there are newer ones."""
+    rows = _rows(out)
     for member in members:
-        scores = None if member.failed else member.scores
-        rows.append(Row(member.name, member.step, member.task.best, scores, tests.get(member.name), member.failed))
+        row = Row(member.name, member.step, member.task.best, failed=member.failed, order=orders[member.name])
+        before = rows.get(member.name, row)
+        if not 0 < before.step <= row.step:  # it began anew, or went back
+            before = row
+        if not member.failed:
+            test = tests.get(member.name, before.test)
+            row = row._replace(validation=member.scores or before.validation, test=test)
+        rows[member.name] = row._replace(order=before.order)
     with replacing(out / SWEEP) as part:
-        part.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
-    return rows
+        part.write_text(json.dumps([row._asdict() for row in rows.values()], indent=1) + "\n")
+    return [rows[member.name] for member in members]
+
+
+def _rows(out: Path) -> dict[str, Row]:
+    """The rows that are written down, by name.
+
+    Raises:
+      InputError: they are damaged.
+    """
+    path = out / SWEEP
+    try:
+        rows = [Row(**row) for row in json.loads(path.read_bytes())] if path.is_file() else []
+        if not all(isinstance(row.name, str) and isinstance(row.step, int) for row in rows):
+            raise TypeError("a row without a name or a step")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}): put back a copy, or delete it") from None
+    return {row.name: row for row in rows}
 
 
 def sweep_table(rows: Sequence[Row]) -> str:
