@@ -15,7 +15,8 @@ from jvae.training import many
 from jvae.training.checkpoint import Checkpoints
 from jvae.training.log import read_metrics
 from jvae.training.loop import make_task, train
-from jvae.training.sweep import Row, grid, sweep, sweep_table
+from jvae.training.rows import Row, sweep_table
+from jvae.training.sweep import grid, sweep
 from jvae.training.task import Hyper
 from jvae.training.tasks.perceptual import Perceptual
 from jvae.training.tasks.supervised import Supervised

@@ -13,8 +13,9 @@ from jvae.training.checkpoint import Checkpoints
 from jvae.training.follow import glance
 from jvae.training.history import HISTORY
 from jvae.training.log import read_rows
+from jvae.training.rows import Row
 from jvae.training.run import steps_of
-from jvae.training.sweep import Row, sweep
+from jvae.training.sweep import sweep
 from tests.faces import small_store
 from tests.runs import TINY, assert_equal_files, assert_equal_states, fresh_state, last_state, stop_after
 

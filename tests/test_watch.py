@@ -13,8 +13,8 @@ from jvae.training import follow
 from jvae.training.follow import PATIENCE, STARTING, glance, picture, pictures, spoken
 from jvae.training.history import HISTORY, recorded, standing
 from jvae.training.log import METRICS, TIMINGS, Log, NoTracker
+from jvae.training.rows import SWEEP
 from jvae.training.run import LOCK, Record, claim_run
-from jvae.training.sweep import SWEEP
 from tests.faces import small_store
 from tests.runs import TINY
 

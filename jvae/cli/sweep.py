@@ -10,8 +10,9 @@ from jvae.cli.train import leave_if_stopped
 from jvae.config import Config
 from jvae.errors import InputError
 from jvae.training.presets import PRESETS
+from jvae.training.rows import sweep_table
 from jvae.training.stop import StopRequest
-from jvae.training.sweep import grid, sweep, sweep_table
+from jvae.training.sweep import grid, sweep
 
 WORDS = tuple(PRESETS)
 

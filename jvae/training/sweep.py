@@ -8,8 +8,6 @@ runs split over the devices. Each has a directory like any other: `jvae.load` re
 import contextlib
 import functools
 import itertools
-import json
-import math
 import os
 import time
 import warnings
@@ -26,42 +24,18 @@ from jvae.data.feed import Batch, Columns, check_fills_a_batch, to_devices
 from jvae.data.packed import PackedStore, opened
 from jvae.data.source import SPLITS
 from jvae.errors import InputError, InputWarning
-from jvae.io.files import replacing
 from jvae.runtime.mesh import along_models, check_dtype, first_device, make_model_mesh, put, replicated
 from jvae.runtime.xla import check_compiles
 from jvae.training.log import Progress
 from jvae.training.loop import Pace, drive, make_task, run_keys, started
 from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
+from jvae.training.rows import Row, read_sweep, write_sweep
 from jvae.training.run import LATER, settings
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.task import Hyper
 from jvae.training.validation import Scores
-
-SWEEP = "sweep.json"
-
-
-class Row(NamedTuple):
-    """How one run of a sweep ended.
-
-    Attributes:
-      name: of its directory.
-      step: steps done.
-      best: name of the score that its task goes by.
-      validation: scores on the validation split, when it was last validated; None before that, and where it failed.
-      test: the same on the test split, when a sweep of it last came to its end.
-      failed: why it ended early, or None.
-      order: seed of the order of its batches; None where an older jvae did not say.
-    """
-
-    name: str
-    step: int
-    best: str
-    validation: Scores | None = None
-    test: Scores | None = None
-    failed: str | None = None
-    order: int | None = None
 
 
 class Swept(NamedTuple):
@@ -164,7 +138,7 @@ def sweep(
         _check_orders(members, orders, out)
         store.verify()  # nothing is learnt from damaged images
         state, step = _begin(members, hypers, store, rows, out, total, mesh)
-        _write(out, members, orders, {})
+        write_sweep(out, members, orders, {})
         validation = Validation(store, first_device(mesh))
         bar = Progress(step, total, shown=progress)
         stack.callback(bar.close)
@@ -178,11 +152,11 @@ def sweep(
             member.start(stack, step, hyper, compile_seconds, validation)
         if engine is not None:
             pace.restart()
-            saved: Any = functools.partial(_write, out, members, orders, {})
+            saved: Any = functools.partial(write_sweep, out, members, orders, {})
             step, signum = drive(engine, members, cfg.loop, step, total, stopped, pace, bar, saved)
             state = engine.state
         tests = _tests(members, state, validation) if step >= total else {}
-        found = _write(out, members, orders, tests)
+        found = write_sweep(out, members, orders, tests)
         for member in members:
             if not member.failed:
                 member.call.ended(step, signum)
@@ -263,7 +237,7 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
 
 def _check_orders(members: Sequence[Member], orders: Mapping[str, int], out: Path) -> None:
     """Raises `InputError` where a run that goes on would see its batches in another order than so far."""
-    rows = _rows(out)
+    rows = read_sweep(out)
     known = [
         (member, rows[member.name].order) for member in members if member.checkpoints.steps and member.name in rows
     ]
@@ -292,7 +266,7 @@ def _begin(
     Raises:
       InputError: they are at different steps, or the rows of `out` are damaged.
     """
-    known = _rows(out)
+    known = read_sweep(out)
     on_one = first_device(mesh)
     like = state_shapes(members[0].task, hypers[0], on_one)
     if any(member.checkpoints.steps for member in members):
@@ -344,48 +318,3 @@ def _tests(members: Sequence[Member], state: State, validation: Validation) -> d
             member.scores = member.scores or validation.score(member.task, variables, "validation")
             found[member.name] = validation.score(member.task, variables, "test")
     return found
-
-
-def _write(out: Path, members: Sequence[Member], orders: Mapping[str, int], tests: Mapping[str, Scores]) -> list[Row]:
-    """Writes the rows of the runs beside those of others, and returns them. Scores stay until there are newer ones."""
-    rows = _rows(out)
-    for member in members:
-        row = Row(member.name, member.step, member.task.best, failed=member.failed, order=orders[member.name])
-        before = rows.get(member.name, row)
-        if not 0 < before.step <= row.step:  # it began anew, or went back
-            before = row
-        if not member.failed:
-            test = tests.get(member.name, before.test)
-            row = row._replace(validation=member.scores or before.validation, test=test)
-        rows[member.name] = row._replace(order=before.order)
-    with replacing(out / SWEEP) as part:
-        part.write_text(json.dumps([row._asdict() for row in rows.values()], indent=1) + "\n")
-    return [rows[member.name] for member in members]
-
-
-def _rows(out: Path) -> dict[str, Row]:
-    """The rows that are written down, by name.
-
-    Raises:
-      InputError: they are damaged.
-    """
-    path = out / SWEEP
-    try:
-        rows = [Row(**row) for row in json.loads(path.read_bytes())] if path.is_file() else []
-        if not all(isinstance(row.name, str) and isinstance(row.step, int) for row in rows):
-            raise TypeError("a row without a name or a step")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}): put back a copy, or delete it") from None
-    return {row.name: row for row in rows}
-
-
-def sweep_table(rows: Sequence[Row]) -> str:
-    """The rows as text, the lowest on the test split first, those that failed last."""
-    more = [name for name in next((row.test for row in rows if row.test), {}) if name not in ("n", rows[0].best)][:3]
-    lines = [["model", "step", f"validation {rows[0].best}", f"test {rows[0].best}", *more]]
-    for row in sorted(rows, key=lambda row: row.test[row.best] if row.test else math.inf):
-        scores = [(row.validation, row.best), (row.test, row.best), *((row.test, name) for name in more)]
-        lines.append([row.name, f"{row.step}", *(f"{found[name]:.5g}" if found else "-" for found, name in scores)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join([*text, *(f"{row.name}: {row.failed}" for row in rows if row.failed)])
