@@ -3,7 +3,7 @@
     python experiments/faces.py --path data/celeba
 
 PATH is as for experiments/celeba.py. One to two hours on two cores; a second call goes on. Expect of 20,000 images, on
-test: same person .82, right one of 600 .54, judged alike .94, hits by own factors .63, .81 decoded (docs/faces.md).
+test: same person .82, right one of 600 .54, judged alike .94, hits by own factors .63, .80 decoded (docs/faces.md).
 """
 
 from pathlib import Path
