@@ -9,7 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from jvae.config import check_seed
-from jvae.data.source import Store, spread
+from jvae.data.packed import PackedStore
+from jvae.data.source import spread
 from jvae.errors import InputError, InputWarning
 from jvae.latent.kinds import scatter
 from jvae.latent.statistics import Totals
@@ -73,7 +74,7 @@ def nearest_normal(sums: Totals | None, d: int) -> Prior:
     return standard_normal(d) if sums is None or sums.n <= d else aggregate(sums)
 
 
-def mixture_of_faces(model: Any, store: Store, components: int = COMPONENTS, *, seed: int = 0) -> Prior:
+def mixture_of_faces(model: Any, store: PackedStore, components: int = COMPONENTS, *, seed: int = 0) -> Prior:
     """`mixture` fitted to the latents of up to `MOST` faces of a store's training split, by a `TrainedModel`."""
     return mixture(model.encode(store.read(spread(store.indices("train"), MOST))), components, seed=seed)
 
