@@ -228,6 +228,10 @@ def test_a_card_says_what_the_run_is_and_what_its_edits_leak():
     assert "on test images, by a classifier" in text
     painted = card(bundle_of(scorecard=scored() | {"of": {"painted": True}}), "hub")
     assert "on test images, painted onto photographs, by a classifier" in painted
+    alone = scored()["edits"]["difference"]["Smiling"] | {"leakage": [None, None, None]}  # no other was judged
+    assert "| Smiling | 2.0 | 95% | – |" in card(
+        bundle_of(scorecard=scored() | {"edits": {"difference": {"Smiling": alone}}}), "hub"
+    )
     unjudged = card(bundle_of(), "hub")
     assert "No scorecard was made of this run (`jvae scorecard`), so nobody has" in unjudged
     assert "| Smiling | +" in unjudged

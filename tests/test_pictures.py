@@ -295,6 +295,9 @@ def test_a_mixture_needs_faces(run, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "sample", run, "--components", "3", data=False)
     assert "--components 3 is of a mixture" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "sample", run, "--components", "0")
+    assert "components=0 must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default::jvae.errors.InputWarning")
@@ -395,7 +398,7 @@ def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatc
         small_store().image_ids[small_store().attrs[:, small_store().attribute("Smiling")]]
     )
     furthest = []
-    for most in ("0.5", "9"):
+    for most in ("0.8", "9"):
         call(monkeypatch, "edit", with_vectors, *words, "--prices", "0", "--most", most)
         said = [line for line in capsys.readouterr().out.splitlines() if "standard deviations" in line]
         furthest.append(max(float(line.split()[1]) for line in said))
@@ -403,7 +406,7 @@ def test_judges_choose_how_far_each_face_goes(with_vectors, tmp_path, monkeypatc
     for more, problem in (
         (["--factors", "1"], "leave out --factors, --unit and --also"),
         (["--prices", "-1"], "prices=(-1.0,) must be numbers from 0 on"),
-        (["--most", "0"], "most=0 must be a number of at least 0.5"),
+        (["--most", "0"], "most=0 must lie between 0.5 and 20"),
         (["--attribute", "Smile"], "Smile"),
     ):
         with pytest.raises(SystemExit, match="2"):

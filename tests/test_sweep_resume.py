@@ -149,8 +149,10 @@ def test_damaged_rows_are_named_before_anything_is_trained(finished):
 
 
 def test_another_order_of_batches_is_refused(finished, tmp_path):
+    told = (finished / "b" / HISTORY).read_text()
     with pytest.raises(InputError, match=r"b was trained .* order of seed=1 \(now 0\): leave out --shared-batches, or"):
         start(finished, shared_batches=True)
+    assert (finished / "b" / HISTORY).read_text() == told  # it has not failed
     shared = tmp_path / "shared"
     start(shared, shared_batches=True, stopped=stop_after(1))
     way = "give --shared-batches and first a model of seed=0, or give another --out"

@@ -25,6 +25,7 @@ from jvae.trained import TrainedModel
 
 FACTORS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 OF_A_PHOTO = (-2, -1, 0, 1, 2)
+TRIED = 20.0  # standard deviations, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Chosen:
             raise InputError("--judges choose how far each face goes: leave out --factors, --unit and --also")
         if not self.prices or not all(0 <= price < np.inf for price in self.prices):
             raise InputError(f"prices={self.prices} must be numbers from 0 on: 10 is careful, 2.5 is bold")
-        if not 0.5 <= self.most < np.inf:
-            raise InputError(f"most={self.most:g} must be a number of at least 0.5: every half is tried up to it")
+        if not 0.5 <= self.most <= TRIED:
+            raise InputError(f"most={self.most:g} must lie between 0.5 and {TRIED:g}: every half is tried up to it")
 
 
 def main(
@@ -204,7 +205,7 @@ class _Edit(NamedTuple):
         for judge in judges:
             judge.warn_unless_cut_alike(model)
         step, away = vector.step("sd"), self.chosen.away
-        factors = np.arange(0, self.chosen.most + 0.25, 0.5) * (-1 if away else 1)
+        factors = np.arange(int(2 * self.chosen.most) + 1) * (-0.5 if away else 0.5)
         seen = foresee(model, judges, self.attribute, step, factors, z, onto, away=away)
         own = factors[seen.choose(self.chosen.prices)]  # [n,p]
         for name, each in zip(names, own, strict=True):

@@ -55,7 +55,9 @@ def main(
     model = run.load()
     if data is not None:
         store = open_store(data, model.image_size, model.data)
-        distribution = priors.mixture_of_faces(model, store, components or priors.COMPONENTS, seed=seed)
+        distribution = priors.mixture_of_faces(
+            model, store, priors.COMPONENTS if components is None else components, seed=seed
+        )
     elif prior == "aggregate":
         distribution = priors.aggregate(Vectors().load(run, model).totals)
     else:

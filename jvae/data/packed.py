@@ -61,7 +61,7 @@ def pack(
       out: directory to make.
       size: height and width of the packed images in pixels, a multiple of 16.
       crop: what to keep of an image, one of CROPS, see `preprocess`.
-      count: number of images to pack, evenly spaced over the source; None packs all.
+      count: number of images to pack, from all over the source; None packs all.
       skip_bad: leave out images that cannot be read, and record them in the store's meta.
       overwrite: replace the store that is at `out`.
       workers: number of decoding threads; None is one a core.

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from jvae.data.packed import PackedStore
 from jvae.data.source import spread
-from jvae.errors import InputError
+from jvae.errors import InputError, InputWarning
 from jvae.evaluate.edits import FACTORS, MOST_LEAKAGE, WANTED_HITS, Edit, judge_edits
 from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_descriptor, score_identity
 from jvae.evaluate.inception import Inception
@@ -208,6 +209,8 @@ def scorecard(
 ) -> Scorecard:
     """Scores a model's edits, reconstructions and samples on the test split of a store.
 
+    Samples are of the prior, of all latents, and of a mixture fitted to the training split, where there is one.
+
     Args:
       model: trained model, a `jvae.trained.TrainedModel`.
       vectors: attribute vectors, from whose sums every kind follows.
@@ -301,8 +304,12 @@ def scorecard(
     by_rows = functools.partial(map_rows, mesh=model.mesh, size=min(len(rows), BATCH))
     n, every, reconstructions = len(rows), np.arange(len(rows)), model.decode(z)
     priors = {"the prior": standard_normal(z.shape[1]), "the aggregate": aggregate(vectors.totals)}
-    if len(store.indices("train")) >= COMPONENTS:
-        priors["a mixture"] = mixture_of_faces(model, store, seed=seed)
+    if (store.splits == "train").sum() >= COMPONENTS:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", InputWarning
+            )  # of a mixture that has not settled: it is drawn from as it is
+            priors["a mixture"] = mixture_of_faces(model, store, seed=seed)
     samples = {name: model.decode(prior.sample(n, seed=seed)) for name, prior in priors.items()}
     samples["reconstructions"] = reconstructions
     frechet: dict[str, dict[str, float]] = {}

@@ -96,8 +96,7 @@ def refuse_own_faces(store: PackedStore, seed: int) -> None:
     columns = [store.attribute(name) for name in NAMES]
     if (RenderedFaces(faces.max() + 1, seed).labels(faces) == store.attrs[rows][:, columns]).all():
         raise InputError(
-            f"truth={seed}: faces of this seed are those of {store.path}, most of which the model was trained on: give "
-            "another seed"
+            f"truth={seed}: faces of this seed are those of {store.path}, which the model may know: give another seed"
         )
 
 

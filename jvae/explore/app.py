@@ -97,6 +97,7 @@ class App:
         return as_json(
             {
                 "run": str(studio.run),
+                "model": studio.model.digest,
                 "size": studio.model.image_size,
                 "groups": grouped(names),
                 "missing": known.of_kind(Kind()).missing if known else {},

@@ -160,7 +160,8 @@ def _judged(bundle: Bundle, edits: dict) -> str:
         others = [i for i, other in enumerate(names) if other != name]
         most = max(others, key=lambda i: np.nan_to_num(flips[at, i]), default=None)
         worst = "" if most is None else f"{names[most]} ({flips[at, most]:.0%})"
-        rows.append((hits[at], f"| {name} | {factors[at]:.1f} | {hits[at]:.0%} | {leakage[at]:.1%} | {worst} |"))
+        leaked = "–" if np.isnan(leakage[at]) else f"{leakage[at]:.1%}"
+        rows.append((hits[at], f"| {name} | {factors[at]:.1f} | {hits[at]:.0%} | {leaked} | {worst} |"))
     return "\n".join(
         [
             "## What edits leak\n",

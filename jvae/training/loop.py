@@ -97,7 +97,7 @@ def train(
       InputError: a batch that does not divide over the devices, a split too small, a dtype that the devices lack,
         images that were to be resident and do not fit, damaged images, a run directory of another config or in use,
         no whole checkpoint among those there are, an unknown tracker or one whose package is not installed, or a
-        loss or a gradient that is not finite: its step is named, and the last good checkpoint stays.
+        loss, a gradient or a state that is not finite: its step is named, and the last good checkpoint stays.
     """
     check_compiles()
     begin = find("tracker", TRACKERS, track)
@@ -141,6 +141,7 @@ def train(
         state = resumed or started(task, state, store, rows, mesh)
         bar.say(f"compiled in {program.seconds:.1f} s, beside the rest of the start")
         member.start(stack, step, Hyper.of(cfg.optimizer, total), program.seconds, validation)
+        member.tell_bend()
         stop = Stopped(stopped, mesh)
         engine = _One(state, feed.chunks(step), (step_key, on_device, hyper), program.run, mesh, stop)
         step, signum = drive(engine, [member], cfg.loop, step, total, stop.answer, Pace(cfg.loop.batch_size), bar)

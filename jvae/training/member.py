@@ -93,13 +93,8 @@ class Member:
     def start(
         self, stack: contextlib.ExitStack, step: int, hyper: Hyper, compile_seconds: float, validate: "Validation"
     ) -> None:
-        """Opens the curve, from `step` on; one that has failed stays where it did.
-
-        Warns:
-          InputWarning: the learning rate goes on by another schedule.
-        """
+        """Opens the curve, from `step` on; one that has failed stays where it did."""
         self.step, self._rate, self._validate = self.step if self.failed else step, hyper.rate, validate
-        self._tell_bend(self.step)
         self._log = stack.enter_context(Log(self.run, self.step, self._tracker) if is_main() else NoLog())
         if self.failed:
             self.fail(self.failed)
@@ -170,9 +165,10 @@ class Member:
             f"train anew with a learning rate below {self.cfg.optimizer.learning_rate:g}"
         )
 
-    def _tell_bend(self, step: int) -> None:
-        path = self.run / METRICS
-        there = bool(step) and is_main() and path.is_file()
+    def tell_bend(self) -> None:
+        """Warns where training goes on and the learning rate by another schedule than so far."""
+        step, path = self.step, self.run / METRICS
+        there = bool(step) and not self.failed and is_main() and path.is_file()
         rows = [row for row in read_rows(path) if row["split"] == "train"] if there else []
         known = [row for row in rows if row["step"] == step and "learning_rate" in row]
         if known and not math.isclose(was := known[-1]["learning_rate"], now := float(self._rate(step)), rel_tol=1e-4):

@@ -60,12 +60,13 @@ def write_sweep(
     for member in members:
         row = Row(member.name, member.step, member.task.best, failed=member.failed, order=orders[member.name])
         before = rows.get(member.name, row)
+        order = before.order if row.step else row.order  # of an older jvae's run it stays unknown
         if not 0 < before.step <= row.step:  # it began anew, or went back
             before = row
         if not member.failed:
             test = tests.get(member.name, before.test)
             row = row._replace(validation=member.scores or before.validation, test=test)
-        rows[member.name] = row._replace(order=before.order)
+        rows[member.name] = row._replace(order=order)
     with replacing(out / SWEEP) as part:
         part.write_text(json.dumps([row._asdict() for row in rows.values()], indent=1) + "\n")
     return [rows[member.name] for member in members]

@@ -31,7 +31,7 @@ from jvae.training.loop import Pace, drive, make_task, run_keys, started
 from jvae.training.many import divided, sweep_chunk, unlike
 from jvae.training.member import Member, Validation
 from jvae.training.rows import Row, read_sweep, write_sweep
-from jvae.training.run import LATER, settings
+from jvae.training.run import LATER, settings, steps_of
 from jvae.training.state import State, init_state, state_shapes
 from jvae.training.step import Metrics
 from jvae.training.task import Hyper
@@ -99,7 +99,7 @@ def sweep(
 ) -> Swept:
     """Trains many runs on a store's training split, all at once; picks up where `out` left off.
 
-    A run whose loss or gradient is not finite ends there, with its last good checkpoint; the others go on.
+    A run whose loss, gradient or state is not finite ends there, with its last good checkpoint; the others go on.
 
     Args:
       configs: by name; they differ in seed, learning rate and weights of the objective only. `grid` makes them.
@@ -132,10 +132,10 @@ def sweep(
         check_dtype(cfg.loop.dtype, mesh)
     check_fills_a_batch(len(rows), cfg.loop.batch_size)
 
+    _check_orders(members, orders, out)
     with contextlib.ExitStack() as stack:
         for member in members:
             member.open(stack, store, total)
-        _check_orders(members, orders, out)
         store.verify()  # nothing is learnt from damaged images
         state, step = _begin(members, hypers, store, rows, out, total, mesh)
         write_sweep(out, members, orders, {})
@@ -150,6 +150,8 @@ def sweep(
             bar.say(f"{len(members)} models compiled in {compile_seconds:.1f} s")
         for member, hyper in zip(members, hypers, strict=True):
             member.start(stack, step, hyper, compile_seconds, validation)
+            if engine is not None:
+                member.tell_bend()
         if engine is not None:
             pace.restart()
             saved: Any = functools.partial(write_sweep, out, members, orders, {})
@@ -238,9 +240,7 @@ def _check_alike(members: Sequence[Member], hypers: Sequence[Hyper]) -> None:
 def _check_orders(members: Sequence[Member], orders: Mapping[str, int], out: Path) -> None:
     """Raises `InputError` where a run that goes on would see its batches in another order than so far."""
     rows = read_sweep(out)
-    known = [
-        (member, rows[member.name].order) for member in members if member.checkpoints.steps and member.name in rows
-    ]
+    known = [(member, rows[member.name].order) for member in members if steps_of(member.run) and member.name in rows]
     so_far = [(member, order) for member, order in known if order is not None]
     own = all(order == member.cfg.seed for member, order in so_far)
     for member, order in so_far:

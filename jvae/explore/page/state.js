@@ -65,7 +65,7 @@ function store() {
 export function recall() {
   try {
     const kept = JSON.parse(sessionStorage.getItem(`${KEPT} ${setup.run}`));
-    if (!kept?.start) return;
+    if (kept?.start?.model !== setup.model) return; // a face of what the run was before it trained on
     const names = Object.values(setup.groups).flat(), there = ([name]) => names.includes(name);
     const factors = Object.fromEntries(Object.entries(kept.look.factors).filter(there));
     const keep = kept.look.keep.filter((name) => names.includes(name));
