@@ -104,7 +104,8 @@ def test_the_seed_decides(store, judge, tmp_path):
         for a, b in zip(*map(jax.tree.leaves, (judge.variables, other.variables)), strict=True)
         if a.ndim > 1
     )
-    longer = train_judge(str(store.path), tmp_path / "other", SHORT.replace(seed=1, epochs=2.0), progress=False)
+    with pytest.warns(InputWarning, match="the learning rate was 0 at step"):
+        longer = train_judge(str(store.path), tmp_path / "other", SHORT.replace(seed=1, epochs=2.0), progress=False)
     assert isinstance(longer, Judge)  # with the warm-up that it began with
 
 

@@ -93,7 +93,7 @@ def test_celeba_and_tfds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     jvae_pack("celeba", tmp_path / "celeba", "--out", tmp_path / "a", "--size", 16, "--count", 6)
     printed = capsys.readouterr().out
     assert "11 of the 12 images in list_attr_celeba.txt are here; 1 are missing" in printed
-    assert f"{tmp_path / 'a'}: 6 images (3 train, 2 validation, 1 test), 16x16" in printed
+    assert f"{tmp_path / 'a'}: 6 images (3 train, 1 validation, 2 test), 16x16" in printed
     jvae_pack("tfds", prepared_celeba(tmp_path / "made"), "--out", tmp_path / "b", "--size", 16, "--crop", "squash")
     assert (PackedStore.open(tmp_path / "b").meta.crop, len(PackedStore.open(tmp_path / "b"))) == ("squash", 12)
 
@@ -144,7 +144,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     run(monkeypatch, *arguments)
     printed = capsys.readouterr().out
     assert "11 of the 12 images in list_attr_celeba.txt are here; 1 are missing" in printed
-    assert f"{out}: 6 images (3 train, 2 validation, 1 test), 32x32" in printed
+    assert f"{out}: 6 images (3 train, 1 validation, 2 test), 32x32" in printed
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, *arguments)
     assert caught.value.code == 2
