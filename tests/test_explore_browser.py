@@ -274,6 +274,16 @@ def test_a_morph_its_animation_and_a_reload(browser, tmp_path):
     assert shows_what_is_set(browser)
 
 
+def test_a_page_forgets_faces_of_what_the_run_was_before_it_trained_on(browser, studio, monkeypatch):
+    drag(browser, "Smiling", 0.3)
+    monkeypatch.setitem(vars(studio.model), "digest", "0")
+    browser.refresh()
+    settle(browser)
+    sent = json.loads(asked(browser))
+    assert sent["start"]["model"] == "0" and not any(sent["look"]["factors"].values())
+    assert shows_what_is_set(browser)
+
+
 def test_vectors_are_made_on_the_page_and_a_judge_says_what_it_sees(studio, tmp_path):
     judge = untrained_judge(studio.store)
     bare = Studio(studio.run, studio.model, None, studio.store, judge, "rendered")
