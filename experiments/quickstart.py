@@ -15,7 +15,7 @@ from jvae.cli import edit, morph, pack, reconstruct, sample, train, vectors
 from jvae.cli.flags import Motion, Run, Trained
 from jvae.cli.run import run
 from jvae.data.packed import PackedStore
-from jvae.data.sources.rendered import RenderedFaces
+from jvae.data.sources.rendered import RenderedFaces, holds_faces_of
 from jvae.errors import InputError
 from jvae.training.presets import preset
 
@@ -29,16 +29,16 @@ def main(faces: int = 20_000, steps: int | None = None, seed: int = 0, out: Path
       seed: seed of the faces and of the training.
       out: run directory; the faces go beside it.
     """
-    data, source, began = out.with_name(f"{out.name}-faces"), RenderedFaces(faces, seed, 64), time.perf_counter()
+    data, began = out.with_name(f"{out.name}-faces"), time.perf_counter()
 
     def stage(name: str) -> None:
         print(f"-- {time.perf_counter() - began:5.1f} s: {name}", flush=True)
 
     stage("render and pack")
     if not (there := data.exists()):
-        pack.pack_source(source, out=data)
-    store, first = PackedStore.open(data), range(faces)[:64]  # enough to tell a seed by
-    if there and (len(store) != faces or store.attrs[first].tolist() != source.labels(first).tolist()):
+        pack.pack_source(RenderedFaces(faces, seed, 64), out=data)
+    store = PackedStore.open(data)
+    if there and (len(store) != faces or not holds_faces_of(store, seed)):
         raise InputError(f"{data} holds {len(store)} faces, not {faces} of seed {seed}: remove it or give a new --out")
     stage("train")
     train.main(preset("demo").replace(seed=seed, steps=steps), data, out)

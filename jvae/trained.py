@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -208,6 +209,11 @@ def _posterior(encode_fn: Encode, variables: Variables, images: jax.Array) -> tu
     return encode_fn(variables, images)
 
 
+def vectors_file(run: str | os.PathLike[str]) -> Path:
+    """Where the attribute vectors of a run are, which `load` takes as well: vectors.npz in it."""
+    return local(run) / "vectors.npz"
+
+
 def load_vectors(
     run: str | os.PathLike[str],
     model: TrainedModel,
@@ -225,7 +231,7 @@ def load_vectors(
     Raises:
       InputError: there is no such file, it is damaged, or of another checkpoint.
     """
-    path = local(run) / "vectors.npz" if path is None else path
+    path = vectors_file(run) if path is None else path
     known = AttributeVectors.load(path, kind)
     if (d := len(known.totals.z)) != model.latent_dim:
         raise InputError(f"{path} holds vectors of {d} dimensions, but the latents of {run} have {model.latent_dim}")

@@ -22,46 +22,47 @@ def store():
     return small_store()
 
 
-@pytest.mark.parametrize(("name", "what", "bad"), [("loss", "loss", 10), ("grad_norm", "gradient", 12)])
-def test_what_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, tmp_path, monkeypatch, name, what, bad):
+@pytest.fixture
+def begun(store, tmp_path):
+    """A run at step 6, and its state there."""
     run = tmp_path / "run"
     train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
-    good = last_state(run)
+    return run, last_state(run)
+
+
+def spoil(monkeypatch, how):
+    """From now on `how` changes the state and the metrics that a chunk ends with."""
     honest = loop.compile_chunk
 
-    def broken_at_step(*args):
+    def spoilt(*args):
         program = honest(*args)
+        return program._replace(run=lambda *inputs: how(*program.run(*inputs)))
 
-        def broken(*inputs):
-            state, metrics = program.run(*inputs)
-            end, values = jax.device_get((state.step, metrics[name]))  # asked for by name, as the loop must
-            steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
-            return state, metrics | {name: put(np.where(steps == bad, np.nan, values), loop.replicated(ONE))}
+    monkeypatch.setattr(loop, "compile_chunk", spoilt)
 
-        return program._replace(run=broken)
 
-    monkeypatch.setattr(loop, "compile_chunk", broken_at_step)
+@pytest.mark.parametrize(("name", "what", "bad"), [("loss", "loss", 10), ("grad_norm", "gradient", 12)])
+def test_what_is_not_finite_stops_the_run_and_keeps_the_checkpoint(store, begun, monkeypatch, name, what, bad):
+    run, good = begun
+
+    def broken(state, metrics):
+        end, values = jax.device_get((state.step, metrics[name]))  # asked for by name, as the loop must
+        steps = np.arange(end - 2, end + 1)  # of a whole chunk of 3
+        return state, metrics | {name: put(np.where(steps == bad, np.nan, values), loop.replicated(ONE))}
+
+    spoil(monkeypatch, broken)
     with pytest.raises(InputError, match=f"the {what} is not finite at step {bad}: the checkpoint of step 6 is kept"):
         train(TINY, store, run, mesh=ONE, progress=False)
     assert_equal_states(last_state(run), good)
 
 
-def test_a_state_that_is_not_finite_is_not_saved_though_its_loss_and_gradient_are(store, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    train(TINY, store, run, mesh=ONE, progress=False, stopped=stop_after(2))
-    good = last_state(run)
-    honest = loop.compile_chunk
+def test_a_state_that_is_not_finite_is_not_saved_though_its_loss_and_gradient_are(store, begun, monkeypatch):
+    run, good = begun
 
-    def overflowing(*args):
-        program = honest(*args)
+    def overflowing(state, metrics):
+        return state._replace(variables=jax.tree.map(lambda leaf: leaf / (leaf - leaf), state.variables)), metrics
 
-        def broken(*inputs):
-            state, metrics = program.run(*inputs)
-            return state._replace(variables=jax.tree.map(lambda leaf: leaf / (leaf - leaf), state.variables)), metrics
-
-        return program._replace(run=broken)
-
-    monkeypatch.setattr(loop, "compile_chunk", overflowing)
+    spoil(monkeypatch, overflowing)
     with pytest.raises(InputError, match=r"the state is not finite at step 9: the checkpoint of step 6 is kept; train"):
         train(TINY.replace(eval_every=9), store, run, mesh=ONE, progress=False, stopped=stop_after(1))
     assert_equal_states(last_state(run), good)

@@ -15,8 +15,7 @@ from jvae.explore.server import address, open_server
 from jvae.explore.studio import Studio
 from jvae.judge.judge import Judge
 from jvae.latent.vectors import AttributeVectors
-from jvae.trained import load_vectors
-from jvae.training.exported import local
+from jvae.trained import load_vectors, vectors_file
 
 
 def main(
@@ -39,7 +38,7 @@ def main(
     """
     model = run.load()
     store = open_store(data, model.image_size, model.data) if data else None
-    path = file.vectors or local(run.run) / "vectors.npz"
+    path = file.vectors or vectors_file(run.run)
     known = load_vectors(run.run, model, path) if file.vectors or path.exists() else None
     crop = crop_of(model.config, model.data, data)
     judging = Judge.load(judge, mesh=model.mesh) if judge else None

@@ -8,7 +8,7 @@ from jvae.cli.flags import Figure, Grid, Run, Vectors
 from jvae.data.faces import open_store
 from jvae.errors import InputError
 from jvae.latent import priors
-from jvae.training.exported import local
+from jvae.trained import vectors_file
 
 TITLES = {
     "normal": "the prior",
@@ -49,7 +49,7 @@ def main(
             f"--components {components} is of a mixture, which is fitted to the faces of a store: give --data"
         )
     if prior is None:
-        summed = (local(run.run) / "vectors.npz").is_file()
+        summed = vectors_file(run.run).is_file()
         prior = "mixture" if data is not None else "aggregate" if summed else "normal"
     out = figure.path(run, "samples")
     model = run.load()

@@ -19,7 +19,7 @@ from jvae.evaluate.identity import PHOTOGRAPHS, Identity, features_of, find_desc
 from jvae.evaluate.inception import Inception
 from jvae.evaluate.provenance import origin_of, refuse_teacher, warn_of_fit, warn_of_teacher
 from jvae.evaluate.similarity import frechet_distance, ssim
-from jvae.evaluate.truth import Truth, edit_truth, refuse_own_faces, rendered_pairs
+from jvae.evaluate.truth import Truth, check_truth, edit_truth, rendered_pairs
 from jvae.judge.judge import Judge, batched_logits, check_sizes
 from jvae.latent.kinds import Kind, as_kind
 from jvae.latent.priors import COMPONENTS, aggregate, mixture_of_faces, standard_normal
@@ -248,13 +248,8 @@ def scorecard(
     check_sizes((judge,), model.image_size, "score")
     wanted = [as_kind(kind) for kind in kinds]
     refuse_teacher(vectors, judge, wanted)
-    if truth is not None and store.source != "rendered":
-        raise InputError(
-            f"truth={truth}: edits are held against rendered faces, and the images of {store.path} are of another "
-            f"source ({store.source}): leave it out, or give a store of the source rendered"
-        )
     if truth is not None:
-        refuse_own_faces(store, truth)
+        check_truth(store, truth)
     warn_of_teacher(model, judge)
     warn_of_fit(vectors, "test", store)
     judge.warn_unless_cut_alike(store)
@@ -306,9 +301,7 @@ def scorecard(
     priors = {"the prior": standard_normal(z.shape[1]), "the aggregate": aggregate(vectors.totals)}
     if (store.splits == "train").sum() >= COMPONENTS:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", InputWarning
-            )  # of a mixture that has not settled: it is drawn from as it is
+            warnings.simplefilter("ignore", InputWarning)  # one that has not settled is drawn from as it is
             priors["a mixture"] = mixture_of_faces(model, store, seed=seed)
     samples = {name: model.decode(prior.sample(n, seed=seed)) for name, prior in priors.items()}
     samples["reconstructions"] = reconstructions

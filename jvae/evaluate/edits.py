@@ -215,12 +215,13 @@ def judge_edits(
         said, turned, drift, moved, alike = (value[there] for value in looked)
         flips = turned.mean(0)  # [f,a]
         others = columns[columns != it]
+        unmeasured = np.full(len(flips), np.nan)
         found[name] = Edit(
             faces=len(said),
             hits=said[:, :, it].mean(0),
             flips=flips[:, columns],
-            leakage=flips[:, others].mean(1) if len(others) else np.full(len(flips), np.nan),
-            drift=drift.mean(0)[:, others].mean(1) if len(others) else np.full(len(flips), np.nan),
+            leakage=flips[:, others].mean(1) if len(others) else unmeasured,
+            drift=drift.mean(0)[:, others].mean(1) if len(others) else unmeasured,
             moved=moved.mean(0),
             ssim=alike.mean(0),
         )

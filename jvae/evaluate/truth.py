@@ -5,15 +5,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from jvae.data.packed import PackedStore
-from jvae.data.source import spread
 from jvae.data.sources.face_drawing import draw
-from jvae.data.sources.rendered import BATCH, NAMES, RenderedFaces, attributes, counterfactual, sample_factors
+from jvae.data.sources.rendered import BATCH, attributes, counterfactual, holds_faces_of, sample_factors
 from jvae.errors import InputError
 from jvae.evaluate.edits import FACTORS
 from jvae.latent.attribute import AttributeVector
 from jvae.latent.trajectories import apply_vector
 
-SEEN = 64  # faces by which one tells a seed
 CHANGED = 2 / 255  # of a channel, from which a pixel counts as one that ought to change
 
 
@@ -86,15 +84,14 @@ class Pairs(NamedTuple):
     best: np.ndarray
 
 
-def refuse_own_faces(store: PackedStore, seed: int) -> None:
-    """Raises InputError where the rendered faces of a seed are those of the store: its model was trained on them."""
-    rows = spread(np.arange(len(store)), SEEN)
-    numbers = [image_id.removeprefix("rendered-") for image_id in store.image_ids[rows].tolist()]
-    if not all(number.isdecimal() for number in numbers):
-        return
-    faces = np.array(numbers, int)
-    columns = [store.attribute(name) for name in NAMES]
-    if (RenderedFaces(faces.max() + 1, seed).labels(faces) == store.attrs[rows][:, columns]).all():
+def check_truth(store: PackedStore, seed: int) -> None:
+    """Raises InputError unless a store is of rendered faces, and of other ones than those of a seed."""
+    if store.source != "rendered":
+        raise InputError(
+            f"truth={seed}: edits are held against rendered faces, and the images of {store.path} are of another "
+            f"source ({store.source}): leave it out, or give a store of the source rendered"
+        )
+    if holds_faces_of(store, seed):
         raise InputError(
             f"truth={seed}: faces of this seed are those of {store.path}, which the model may know: give another seed"
         )

@@ -16,8 +16,7 @@ from jvae.latent.kinds import Kind
 from jvae.latent.priors import Prior, nearest_normal
 from jvae.latent.vectors import AttributeVectors
 from jvae.photo.frame import EYES, HEIGHT, WIDTH
-from jvae.trained import TrainedModel, load, load_vectors
-from jvae.training.exported import local
+from jvae.trained import TrainedModel, load, load_vectors, vectors_file
 from jvae.training.log import METRICS, read_rows
 
 CALM = 0.7  # temperature of sampled faces: fewer are odd than at 1
@@ -85,7 +84,7 @@ def read_bundle(
     run = Path(run)
     model = load(run)
     found: list[AttributeVectors] = []
-    if vectors is None and not (local(run) / "vectors.npz").is_file():
+    if vectors is None and not vectors_file(run).is_file():
         warnings.warn(
             f"{run} has no attribute vectors, so what is exported makes no edits: `jvae vectors --run {run} --data …` "
             "estimates them",

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jvae.config import check_seed
-from jvae.data.source import Example
+from jvae.data.source import Example, spread
 from jvae.data.sources.face_drawing import draw
 from jvae.data.sources.face_shape import NAMES, Factors
 from jvae.errors import InputError, unknown
@@ -17,6 +18,7 @@ BELL = Factors._fields[1 : Factors._fields.index("smile")]
 EVEN = Factors._fields[Factors._fields.index("smile") :]
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 BATCH = 64
+TELLING = 64  # faces by which one tells a seed
 
 
 def _sample_attributes(u):
@@ -152,6 +154,16 @@ def _quantise(images):
 def _joined(batches: list[jax.Array], count: int, empty: np.ndarray) -> np.ndarray:
     """The first `count` rows of all the batches."""
     return np.concatenate([np.asarray(batch) for batch in batches])[:count] if batches else empty
+
+
+def holds_faces_of(store: Any, seed: int) -> bool:
+    """Whether the faces of a store are rendered ones of a seed, by the labels of some; it may hold any of them."""
+    rows = spread(np.arange(len(store)), TELLING)
+    numbers = [image_id.removeprefix("rendered-") for image_id in store.image_ids[rows].tolist()]
+    if not all(number.isdecimal() for number in numbers):
+        return False
+    faces, columns = np.array(numbers, int), [store.attribute(name) for name in NAMES]
+    return bool((RenderedFaces(faces.max() + 1, seed).labels(faces) == store.attrs[rows][:, columns]).all())
 
 
 class RenderedFaces:
